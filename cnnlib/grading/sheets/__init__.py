@@ -1,0 +1,1 @@
+"""Exercise sheets: probes and practice values."""
