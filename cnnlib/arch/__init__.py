@@ -1,0 +1,68 @@
+"""Every network of the book under one name: ``build("alexnet")``, ``list_models()``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from torch import nn
+
+from cnnlib.arch import alexnet, lenet
+
+IMAGENET = (3, 224, 224)
+ALEXNET_2012 = (3, 227, 227)
+DIGIT = (1, 28, 28)
+
+
+class _Entry(NamedTuple):
+    build: Callable[..., nn.Module]
+    image: tuple[int, int, int]
+
+
+_MODELS = {
+    "lenet5": _Entry(lenet.lenet5, (1, 32, 32)),
+    "lenet_lecture": _Entry(lenet.lenet_lecture, DIGIT),
+    "lenet_small": _Entry(lenet.small, DIGIT),
+    "alexnet": _Entry(alexnet.alexnet, IMAGENET),
+    "alexnet_2012": _Entry(alexnet.alexnet_2012, ALEXNET_2012),
+    "alexnet_lecture": _Entry(alexnet.alexnet, ALEXNET_2012),
+    "alexnet_small": _Entry(alexnet.small, DIGIT),
+}
+
+
+def _entry(name: str) -> _Entry:
+    if name in _MODELS:
+        return _MODELS[name]
+    near = get_close_matches(str(name), _MODELS, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "cnnlib.list_models() lists all names"
+    raise ValueError(f"no network is called {name!r}: {hint}")
+
+
+def build(name: str, **options: object) -> nn.Module:
+    """The network ``name`` with fresh weights; ``num_classes=`` and ``in_channels=`` where it has them.
+
+    Raises ``ValueError`` for an unknown name, or an option that this network does not have.
+    """
+    make = _entry(name).build
+    known = inspect.signature(make).parameters
+    for option, value in options.items():
+        if option not in known:
+            takes = ", ".join(known) or "no options"
+            raise ValueError(f"{option}={value!r}: {name} does not take it; it takes {takes}")
+    for option in ("num_classes", "in_channels"):
+        value = options.get(option, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{option}={value!r}: need a whole number of at least 1")
+    return make(**options)
+
+
+def list_models() -> list[str]:
+    """The name of every network of the book, in the order of their chapters."""
+    return list(_MODELS)
+
+
+def image_shape(name: str) -> tuple[int, int, int]:
+    """The image (C, H, W) that the network ``name`` was designed for."""
+    return _entry(name).image
