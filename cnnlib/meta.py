@@ -1,0 +1,148 @@
+"""A copy of a network without numbers, to run for its shapes alone. The network itself is never touched."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+Shape = tuple[int, ...]
+
+
+def _tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
+    """The tensors in an attribute, also inside lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth and isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors_in(item, depth - 1)
+    elif depth and isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _tensors_in(item, depth - 1)
+
+
+def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if isinstance(tensor, UninitializedTensorMixin):
+        return type(tensor)(device="meta")
+    new = torch.empty_like(tensor, device="meta", dtype=dtype if tensor.is_floating_point() else None)
+    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+
+
+def _shapes(image: object) -> list[Shape]:
+    """One shape, or a list of them for several inputs."""
+    shapes = image if isinstance(image, list) else [image]
+    for shape in shapes:
+        whole = isinstance(shape, tuple | torch.Size) and all(isinstance(n, int) and n > 0 for n in shape)
+        if not whole or isinstance(shape, bool):
+            raise ValueError(
+                f"image={image!r}: need the shape of one image as whole numbers, such as (3, 224, 224), "
+                "or a list of such shapes for several inputs"
+            )
+    return [tuple(shape) for shape in shapes]
+
+
+def _needs(module: nn.Module) -> str:
+    """What a layer says of the input it was built for."""
+    if isinstance(module, nn.modules.conv._ConvNd):
+        return f"; it needs {module.in_channels} channels"
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        return f"; it needs {module.num_features} channels"
+    if isinstance(module, nn.Linear):
+        return f"; it needs {module.in_features} features in the last axis"
+    return ""
+
+
+class MetaCopy:
+    """The network on PyTorch's ``meta`` device: shapes, dtypes and structure, no numbers and no memory."""
+
+    def __init__(self, net: nn.Module, image: object, batch: int, dtype: torch.dtype | None) -> None:
+        net = getattr(net, "_orig_mod", net)  # compiled: the module that was compiled
+        if isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            net = net.module
+        if isinstance(net, torch.jit.ScriptModule):
+            raise ValueError(f"{type(net).__name__} is scripted and hides its layers: trace the Python module")
+        if not isinstance(net, nn.Module):
+            raise ValueError(f"net={type(net).__name__}: need a torch.nn.Module")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"batch={batch!r}: need a whole number of at least 1")
+        self.name = type(net).__name__
+        self.shapes, self.batch = _shapes(image), batch
+        memo = {}
+        for module in net.modules():
+            for tensor in _tensors_in(vars(module)):
+                if id(tensor) not in memo:
+                    memo[id(tensor)] = _without_numbers(tensor, dtype)
+        floats = [p.dtype for p in net.parameters() if p.is_floating_point()]
+        self.dtype = dtype or (floats[0] if floats else torch.float32)
+        self.module = copy.deepcopy(net, memo)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Parameters and buffers."""
+        yield from self.module.parameters()
+        yield from self.module.buffers()
+
+    def inputs(self) -> list[Tensor]:
+        """Images of the asked shapes, as a batch."""
+        return [torch.empty((self.batch, *s), dtype=self.dtype, device="meta") for s in self.shapes]
+
+    def run(
+        self,
+        inputs: Sequence[Tensor],
+        mode,
+        enter: Callable[[nn.Module, Sequence], None],
+        leave: Callable[[object], None],
+        where: Callable[[], tuple[str, nn.Module, list[Shape]]],
+    ) -> None:
+        """One forward pass in evaluation mode; ``enter`` and ``leave`` are called around every module."""
+        self.module.eval()
+        with ExitStack() as stack:
+            for module in self.module.modules():
+                before = module.register_forward_pre_hook(lambda m, args: enter(m, args), prepend=True)
+                after = module.register_forward_hook(lambda m, args, out: leave(out))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            self._forward(inputs, torch.no_grad(), mode, where)
+
+    def _forward(self, inputs: Sequence[Tensor], grad, mode, where) -> object:
+        try:
+            with (
+                torch.inference_mode(False),
+                torch.random.fork_rng(devices=[]),
+                torch.device("meta"),
+                grad,
+                mode,
+            ):
+                return self.module(*inputs)
+        except Exception as error:
+            name, module, got = where()
+            shapes = ", ".join(str(shape) for shape in got)
+            layer = f"layer {name!r} ({type(module).__name__}) got {shapes}{_needs(module)}" if name else "its forward"
+            why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            asked = ", ".join(str(shape) for shape in self.shapes)
+            raise ValueError(
+                f"{self.name} cannot run on image {asked}: {layer}. PyTorch says: {why}"
+            ) from error
+
+    def saved_bytes(self) -> int:
+        """Bytes of what autograd keeps in training mode, each storage once, parameters and buffers left out."""
+        weights = {t.untyped_storage()._cdata for t in self.tensors()}
+        saved: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in weights:
+                saved[storage._cdata] = storage.nbytes()
+            return tensor
+
+        self.module.train()
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        out = self._forward(
+            self.inputs(), torch.enable_grad(), hooks, lambda: ("", self.module, self.shapes)
+        )
+        del out
+        return sum(saved.values())
+
