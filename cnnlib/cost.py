@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -136,8 +136,8 @@ def _label(row: Row) -> str:
 
 def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     if span is None or isinstance(span, Span):
-        return span and span.size
-    return tuple(s.size for s in span)
+        return span and ceil(span.size)
+    return tuple(ceil(s.size) for s in span)
 
 
 def _span(axes: Sequence[Span | None]) -> Span | tuple[Span, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +13,18 @@ from torch.nn.parameter import UninitializedTensorMixin
 Shape = tuple[int, ...]
 
 
-def _tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
-    """The tensors in an attribute, also inside lists, tuples and dictionaries."""
+def _tensors_in(value: object, seen: set[int]) -> Iterator[Tensor]:
+    """The tensors of a module, also of modules and tensors that it keeps in lists, tuples and dictionaries."""
+    if id(value) in seen:
+        return
     if isinstance(value, Tensor):
+        seen.add(id(value))
         yield value
-    elif depth and isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors_in(item, depth - 1)
-    elif depth and isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _tensors_in(item, depth - 1)
+    elif isinstance(value, nn.Module | dict | list | tuple | set):
+        seen.add(id(value))
+        inner = vars(value) if isinstance(value, nn.Module) else value
+        for item in inner.values() if isinstance(inner, dict) else inner:
+            yield from _tensors_in(item, seen)
 
 
 def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -71,23 +73,26 @@ class MetaCopy:
             raise ValueError(f"batch={batch!r}: need a whole number of at least 1")
         self.name = type(net).__name__
         self.shapes, self.batch = _shapes(image), batch
-        memo = {}
-        for module in net.modules():
-            for tensor in _tensors_in(vars(module)):
-                if id(tensor) not in memo:
-                    memo[id(tensor)] = _without_numbers(tensor, dtype)
         floats = [p.dtype for p in net.parameters() if p.is_floating_point()]
         self.dtype = dtype or (floats[0] if floats else torch.float32)
-        self.module = copy.deepcopy(net, memo)
+        with torch.inference_mode(False):
+            memo = {id(t): _without_numbers(t, dtype) for t in _tensors_in(net, set())}
+            self.held = list(memo.values())  # deepcopy writes more into the memo
+            self.module = copy.deepcopy(net, memo)
+        if any(isinstance(t, UninitializedTensorMixin) for t in self.tensors()):  # lazy layers: a first, uncounted run
+            self.module.eval()
+            self._forward(self.inputs(), torch.no_grad(), nullcontext(), lambda: ("", self.module, self.shapes))
 
     def tensors(self) -> Iterator[Tensor]:
-        """Parameters and buffers."""
+        """Every tensor that the network holds: parameters, buffers, and plain attributes."""
+        yield from self.held
         yield from self.module.parameters()
         yield from self.module.buffers()
 
     def inputs(self) -> list[Tensor]:
         """Images of the asked shapes, as a batch."""
-        return [torch.empty((self.batch, *s), dtype=self.dtype, device="meta") for s in self.shapes]
+        with torch.inference_mode(False):
+            return [torch.empty((self.batch, *s), dtype=self.dtype, device="meta") for s in self.shapes]
 
     def run(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import prod
+from math import ceil, floor, prod
 from typing import NamedTuple
 
 import torch
@@ -65,9 +65,10 @@ def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
     return tuple(out)
 
 
-def _whole(value: Fraction | int) -> int | Fraction:
-    value = Fraction(value)
-    return value.numerator if value.denominator == 1 else value
+def _scaled(size, stride, start) -> Span:
+    """A span behind an enlargement: its stride may be a fraction of a pixel, its ends are whole pixels."""
+    stride = Fraction(stride)
+    return Span(ceil(size), stride.numerator if stride.denominator == 1 else stride, floor(start))
 
 
 def _each(value: object, n: int) -> list[int]:
@@ -100,7 +101,7 @@ def _conv_axes(args: Sequence, out: Tensor) -> Axes:
     for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True):
         if s is not None:  # output j sees the inputs i with 0 <= j + p - i * stride <= (k - 1) * d
             reach, first = (k - 1) * d, -((k - 1) * d - p) // st
-            s = Span(s.size + reach // st * s.stride, _whole(Fraction(s.stride, st)), s.start + first * s.stride)
+            s = _scaled(s.size + reach // st * s.stride, Fraction(s.stride) / st, s.start + first * s.stride)
         spans.append(s)
     return (None,) * (x.ndim - n) + tuple(spans)
 
@@ -147,7 +148,7 @@ def _adaptive_axes(args: Sequence, out: Tensor) -> Axes:
         if s is not None:
             window = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
             whole = m == 1 and n > 1
-            s = None if whole else Span(s.size + (window - 1) * s.stride, _whole(Fraction(s.stride * n, m)), s.start)
+            s = None if whole else _scaled(s.size + (window - 1) * s.stride, Fraction(s.stride) * n / m, s.start)
         spans.append(s)
     return (None,) * (x.ndim - n_axes) + tuple(spans)
 
@@ -155,7 +156,7 @@ def _adaptive_axes(args: Sequence, out: Tensor) -> Axes:
 def _upsample_axes(args: Sequence, out: Tensor) -> Axes:
     x, linear = args[0], args[0].ndim - 2
     spans = [
-        s and Span(s.size, _whole(Fraction(s.stride * n, m)), s.start)
+        s and _scaled(s.size, Fraction(s.stride) * n / m, s.start)
         for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True)
     ]
     return (None,) * 2 + tuple(spans[-linear:])
@@ -165,7 +166,7 @@ def _interpolate_axes(args: Sequence, out: Tensor) -> Axes:
     """Linear interpolation mixes two neighbours along each axis."""
     near = _upsample_axes(args, out)
     return near[:2] + tuple(
-        s and Span(s.size + was.stride, s.stride, s.start) for s, was in zip(near[2:], axes_of(args[0])[2:], strict=True)
+        s and _scaled(s.size + was.stride, s.stride, s.start) for s, was in zip(near[2:], axes_of(args[0])[2:], strict=True)
     )
 
 
