@@ -1,0 +1,71 @@
+"""Tables say the same in every form."""
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import pytest
+
+import cnnlib
+from cnnlib.table import Table, compare, number, of, size
+
+TABLE = Table(("layer", "out", "params"), [("conv", (64, 56, 56), 23296), ("a|b <i>", None, 7)], "One image.", total=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1234567, "1,234,567"), ((64, 56, 56), "64×56×56"), (None, ""), ("as it is", "as it is"), (0.5, "0.5"), (True, "True")],
+)  # fmt: skip
+def test_cells(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(802_816, "784 KiB"), (186_624, "182.25 KiB"), (400, "400 B"), (2**31, "2 GiB"), (0, "0 B")]
+)
+def test_sizes(n, text):
+    assert size(n) == text
+
+
+def test_text_lines_up():
+    lines = repr(TABLE).splitlines()
+    assert lines[0] == "One image."
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_html_is_well_formed_escaped_and_has_every_cell():
+    root = ET.fromstring(TABLE._repr_html_())
+    cells = [td.text or "" for td in root.iter("td")]
+    assert cells == ["conv", "64×56×56", "23,296", "a|b <i>", "", "7"]
+    assert [th.get("scope") for th in root.iter("th")] == ["col"] * 3
+    assert [tr.get("class") for tr in root.iter("tr")] == [None, None, "total"]
+
+
+def test_markdown_and_csv_read_back():
+    lines = TABLE.to_markdown().splitlines()
+    assert len(lines) == 4 and "a\\|b" in lines[3]
+    assert list(csv.reader(io.StringIO(TABLE.to_csv())))[1] == ["conv", "64×56×56", "23296"]
+    assert TABLE.to_pandas()["params"].sum() == 23303
+
+
+def test_a_ragged_row_is_refused():
+    with pytest.raises(ValueError, match="row 0 has 1 cells"):
+        Table(("a", "b"), [(1,)])
+
+
+def test_rows_of_dataclasses_and_of_dicts():
+    @dataclass(frozen=True)
+    class Epoch:
+        epoch: int
+        loss: float
+
+    assert of([Epoch(1, 0.5)]).rows == of([{"epoch": 1, "loss": 0.5}]).rows == ((1, 0.5),)
+    assert of([{"a": 1, "b": 2}], columns=["b"]).columns == ("b",)
+
+
+def test_two_networks_side_by_side():
+    costs = [cnnlib.trace(cnnlib.build(n), (1, 28, 28)) for n in ("lenet_small", "lenet_lecture")]
+    table = compare(*costs, names=("small", "lecture"))
+    assert table.rows[1][0] == "lecture" and table.rows[1][1] == 1_256_080
+    assert float(table.rows[1][-2]) == pytest.approx(1_256_080 / 247_070, abs=0.01)
