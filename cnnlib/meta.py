@@ -71,7 +71,7 @@ class MetaCopy:
             raise ValueError(f"net={type(net).__name__}: need a torch.nn.Module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"batch={batch!r}: need a whole number of at least 1")
-        self.name = type(net).__name__
+        self.name = getattr(net, "name", type(net).__name__)
         self.shapes, self.batch = _shapes(image), batch
         floats = [p.dtype for p in net.parameters() if p.is_floating_point()]
         self.dtype = dtype or (floats[0] if floats else torch.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -21,12 +22,13 @@ def number(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return f"{value:,.6g}"
     if isinstance(value, tuple | list):
         return "×".join(str(v) for v in value)
     return str(value)
 
 
+_QUANTITY = re.compile(r"[-+−]?[\d.,×]+( |%|$)")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -64,9 +66,9 @@ class Table:
         return [[number(value) for value in row] for row in self.rows]
 
     def _left(self) -> list[bool]:
-        """Text columns are set flush left, numbers and shapes flush right."""
+        """Text columns are set flush left; numbers, shapes and quantities such as '784 KiB' flush right."""
         return [
-            any(isinstance(row[i], str) and not row[i][:1].isdigit() for row in self.rows)
+            any(isinstance(row[i], str) and row[i] and not _QUANTITY.match(row[i]) for row in self.rows)
             for i in range(len(self.columns))
         ]
 

@@ -55,7 +55,9 @@ def build(name: str, **options: object) -> nn.Module:
         value = options.get(option, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{option}={value!r}: need a whole number of at least 1")
-    return make(**options)
+    net = make(**options)
+    net.name = name  # for the caption of a table
+    return net
 
 
 def list_models() -> list[str]:

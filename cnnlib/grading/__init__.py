@@ -1,0 +1,9 @@
+"""Exercise sheets: practice in the notebook (``check``), grading of a folder of notebooks (``cnnlib grade``)."""
+
+
+def __getattr__(name: str):
+    if name == "check":
+        from cnnlib.grading.practice import check
+
+        return check
+    raise AttributeError(f"module 'cnnlib.grading' has no attribute {name!r}")

@@ -1,0 +1,36 @@
+# A thin wrapper: each target is one or two commands that README.md also gives for Windows.
+# Choose another Python with `make PYTHON=python3.12 …`, another environment with `make VENV=… …`.
+
+PYTHON ?= python3
+VENV ?= .venv
+SITE_VENV ?= .venv-site
+
+.PHONY: help book test run notebooks clean
+
+help:
+	@echo "make book       build the site from the stored outputs and open it (about a minute the first time)"
+	@echo "make test       every check: notebooks, package, book, browser; ARGS=... goes to pytest"
+	@echo "make run        execute every chapter again, two at a time"
+	@echo "make notebooks  execute only the chapters whose code changed"
+	@echo "make clean      remove what was built, but not the environments"
+
+book:
+	@$(PYTHON) tools/env.py $(SITE_VENV) requirements-site.txt
+	$(SITE_VENV)/bin/jupyter-book build . --all -W --keep-going -n
+	@$(SITE_VENV)/bin/python tools/show_page.py
+
+.PHONY: environment
+environment:
+	@$(PYTHON) tools/env.py $(VENV) requirements.txt
+
+test: environment
+	$(VENV)/bin/python tools/run_tests.py $(ARGS)
+
+run: environment
+	$(VENV)/bin/python tools/sync_notebooks.py --force
+
+notebooks: environment
+	$(VENV)/bin/python tools/sync_notebooks.py
+
+clean:
+	rm -rf _build

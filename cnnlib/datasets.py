@@ -1,0 +1,213 @@
+"""Images in memory: the small sets and photos that the course ships, and the full public sets.
+
+Sources and terms of what is shipped: ``data/LICENSES.md``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cnnlib import originals
+
+PHOTOS = ("astronaut", "cameraman", "cat", "coffee", "flower", "hopper", "rocket", "temple")
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Images:
+    """Labelled images: ``x`` float32 (N, C, H, W) in [0, 1], ``y`` int64 (N,), ``classes`` a name each label.
+
+    ``images[10:20]`` and ``images[index_tensor]`` are Images again. Raises ``ValueError`` for parts that do
+    not fit together.
+    """
+
+    x: Tensor
+    y: Tensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit."""
+        if self.x.ndim != 4:
+            raise ValueError(f"x has shape {tuple(self.x.shape)}: need four axes (N, C, H, W)")
+        if self.x.dtype != torch.float32:
+            raise ValueError(f"x is {self.x.dtype}: need torch.float32, such as x.float() / 255 for bytes")
+        if self.y.dtype != torch.int64:
+            raise ValueError(f"y is {self.y.dtype}: need torch.int64, such as y.long()")
+        if self.y.shape != self.x.shape[:1]:
+            raise ValueError(f"y has shape {tuple(self.y.shape)}: need one label an image, ({len(self.x)},)")
+        if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
+            low, high, last = int(self.y.min()), int(self.y.max()), len(self.classes) - 1
+            raise ValueError(f"y holds labels {low} to {high}: need 0 to {last}, one for each class name")
+
+    def __len__(self) -> int:
+        """How many images."""
+        return len(self.y)
+
+    def __getitem__(self, index: slice | Tensor) -> Images:
+        """The images of a slice, or at the positions or under the mask of a tensor."""
+        if isinstance(index, int):
+            raise ValueError(f"index {index}: one image is a slice too, [{index}:{index + 1}]")
+        return Images(self.x[index], self.y[index], self.classes)
+
+    def __repr__(self) -> str:
+        """Number, shape, classes and device in a line."""
+        shape = "\u00d7".join(map(str, self.x.shape[1:]))
+        return f"Images({len(self):,} of {shape}, {len(self.classes)} classes, {self.x.device})"
+
+    def take(self, n: int) -> Images:
+        """The first ``n`` images; raises ``ValueError`` if there are fewer."""
+        if not 0 < n <= len(self):
+            raise ValueError(f"n={n}: need 1 to {len(self)}, the images there are")
+        return self[:n]
+
+    def to(self, device: torch.device | str) -> Images:
+        """The same images on ``device``; itself if they are there."""
+        moved = self.x.to(device)
+        return self if moved is self.x else Images(moved, self.y.to(device), self.classes)
+
+
+Split = tuple[Images, Images]  # training, test
+
+
+def _split(arrays: Iterable[np.ndarray], classes: tuple[str, ...]) -> Split:
+    """From x_train, y_train, x_test, y_test: x uint8 (N, H, W) or (N, C, H, W), y any integers (N,)."""
+
+    def images(x: np.ndarray, y: np.ndarray) -> Images:
+        pixels = torch.from_numpy(x.reshape(len(x), -1, *x.shape[-2:]).astype(np.float32))
+        return Images(pixels.div_(255), torch.from_numpy(y.astype(np.int64)), classes)
+
+    x_train, y_train, x_test, y_test = arrays
+    return images(x_train, y_train), images(x_test, y_test)
+
+
+# What is shipped
+
+
+def _data() -> Path:
+    return Path(str(resources.files("cnnlib_data")))
+
+
+@cache
+def _checksums() -> dict[str, str]:
+    lines = (_data() / "SHA256SUMS").read_text().splitlines()
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+
+
+def _shipped(name: str) -> bytes:
+    """Content of a shipped file, verified."""
+    path = _data() / name
+    cure = "install cnnlib again, or put back the file from the course's repository"
+    if not path.is_file():
+        raise ValueError(f"{path.name} is missing in {path.parent}: {cure}")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _checksums()[name]:
+        raise ValueError(f"{path.name} in {path.parent} is damaged (its SHA-256 is another): {cure}")
+    return content
+
+
+def damaged() -> list[str]:
+    """One sentence for each shipped file that is missing or damaged."""
+    problems = []
+    for name in _checksums():
+        try:
+            _shipped(name)
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def photo(name: str) -> Tensor:
+    """One of ``PHOTOS``: uint8 (3, H, W), shorter side 288 pixels."""
+    if name not in PHOTOS:
+        raise ValueError(f"no photo is called {name!r}: there are {', '.join(PHOTOS)}")
+    with Image.open(io.BytesIO(_shipped(f"photos/{name}.jpg"))) as image:
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def _value(text: str) -> int | float | str | None:
+    """Numbers as numbers, an empty cell as None."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text or None
+
+
+def facts(name: str) -> list[dict[str, int | float | str | None]]:
+    """The rows of a facts table, such as ``"architectures"``; data/facts/README.md explains the columns."""
+    path = _data() / "facts" / f"{name}.csv"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv")))
+        raise ValueError(f"no facts table is called {name!r}: there are {names}")
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+# Sets
+
+
+Root = str | os.PathLike[str] | None
+
+
+def _folder(root: Root, inner: str, present: str) -> Path:
+    """Where the file ``present*`` lies: in ``inner`` below root, unless root is on the way to it already."""
+    top = Path(root or os.environ.get("CNNLIB_DATA") or "~/.cache/cnnlib").expanduser()
+    parts = Path(inner).parts
+    ways = [top.joinpath(*parts[skip:]) for skip in range(len(parts) + 1)]
+    return next((way for way in ways if any(way.glob(f"{present}*"))), ways[0])
+
+
+def _subset(name: str, classes: tuple[str, ...], root: Root, download: bool) -> Split:
+    if root or download:
+        raise ValueError("root and download belong to the full set: pass full=True too, or neither")
+    with np.load(io.BytesIO(_shipped(name))) as arrays:
+        return _split((arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")), classes)
+
+
+def mnist(full: bool = False, root: Root = None, download: bool = False) -> Split:
+    """Handwritten digits, 28 x 28 grey: training and test images, 5,000 and 1,000 of them (shipped).
+
+    With ``full=True`` all 60,000 and 10,000, from the original files in torchvision's folders under ``root``
+    (default: the environment variable CNNLIB_DATA, else ~/.cache/cnnlib); ``download=True`` fetches them if
+    need be. Raises ``ValueError`` naming file and folder if a file is missing or damaged.
+    """
+    if not full:
+        return _subset("mnist_5k.npz", DIGITS, root, download)
+    folder = _folder(root, "MNIST/raw", "train-images")
+    return _split(originals.idx(folder, originals.MNIST_FILES, originals.MNIST_URLS, download), DIGITS)
+
+
+def fashion_mnist(full: bool = False, root: Root = None, download: bool = False) -> Split:
+    """Photos of clothes, 28 x 28 grey; arguments as in ``mnist``."""
+    if not full:
+        return _subset("fashion_mnist_5k.npz", CLOTHES, root, download)
+    folder = _folder(root, "FashionMNIST/raw", "train-images")
+    return _split(originals.idx(folder, originals.FASHION_FILES, originals.FASHION_URLS, download), CLOTHES)
+
+
+def cifar10(root: Root = None, download: bool = False) -> Split:
+    """Photos of ten kinds of things, 32 x 32 RGB: 50,000 training and 10,000 test images, never shipped.
+
+    Arguments and errors as in ``mnist(full=True)``.
+    """
+    folder = _folder(root, "cifar-10-batches-py", "data_batch")
+    return _split(originals.cifar10(folder, download), THINGS)

@@ -1,0 +1,111 @@
+"""Reading what students hand in: any notebook that holds code, however its metadata suffered; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+LARGEST = 100 * 2**20  # bytes of a file, pictures in its outputs included
+MOST_CODE = 2**20  # characters of code
+BEGINNINGS = {b"%PDF": "a PDF file", b"PK\x03\x04": "a zip archive", b"<": "a web page (HTML)", b"\x1f\x8b": "a gzip archive"}
+
+
+class Unreadable(ValueError):
+    """A file that holds no notebook; the message says what it holds instead."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """Code cells as (number in the notebook from 1, source), and the texts of the Markdown cells."""
+
+    code: list[tuple[int, str]]
+    markdown: list[str]
+
+
+def load(path: Path) -> bytes:
+    """The bytes of a file; raises ``Unreadable``."""
+    try:
+        if path.is_symlink():
+            raise Unreadable("a link to another file")
+        if path.stat().st_size > LARGEST:
+            raise Unreadable(f"larger than {LARGEST // 2**20} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"the file cannot be read: {error.strerror}") from None
+
+
+def parse(data: bytes, suffix: str) -> Notebook:
+    """The notebook in the bytes of a file with this suffix."""
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    if suffix == ".py":
+        return checked(Notebook([(1, decode(data))], []))
+    if suffix != ".ipynb":
+        raise Unreadable(f"neither a notebook (.ipynb) nor a .py file{guess(data)}")
+    try:
+        content = json.loads(decode(data))
+    except (ValueError, RecursionError):
+        raise Unreadable(f"not a notebook: its text is not JSON{guess(data)}") from None
+    return checked(Notebook(*cells(content)))
+
+
+def guess(data: bytes) -> str:
+    """What a file that is no notebook seems to be."""
+    if b"<<<<<<<" in data and b">>>>>>>" in data:
+        return "; it holds merge conflict markers"
+    found = next((kind for start, kind in BEGINNINGS.items() if data.lstrip().startswith(start)), "")
+    return f"; it looks like {found}" if found else ""
+
+
+def decode(data: bytes) -> str:
+    """Text of a file in UTF-8, with or without a byte order mark, in UTF-16 with one, else in Latin-1."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
+    """Code and Markdown of a notebook in format 3 or 4."""
+    sheets = content.get("worksheets", [content]) if isinstance(content, dict) else None
+    if not isinstance(sheets, list) or not sheets or not all(isinstance(sheet, dict) for sheet in sheets):
+        raise Unreadable("not a notebook: there are no cells")
+    if not any(isinstance(sheet.get("cells"), list) for sheet in sheets):
+        raise Unreadable("not a notebook: there are no cells")
+    code, markdown = [], []
+    found = [cell for sheet in sheets if isinstance(sheet.get("cells"), list) for cell in sheet["cells"]]
+    for number, cell in enumerate(found, 1):
+        if not isinstance(cell, dict):
+            continue
+        source = text(cell.get("source", cell.get("input", "")))
+        if cell.get("cell_type") == "code":
+            code.append((number, source))
+        elif cell.get("cell_type") == "markdown":
+            markdown.append(source)
+    return code, markdown
+
+
+def text(source: object) -> str:
+    """A cell's source, stored as one text or as lines; halves of surrogate pairs, which no file can hold, go."""
+    lines = source if isinstance(source, list) else [source]
+    joined = "".join(line for line in lines if isinstance(line, str))
+    return joined.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+
+
+def checked(notebook: Notebook) -> Notebook:
+    if sum(len(source) for _, source in notebook.code) > MOST_CODE:
+        raise Unreadable("holds more than a million characters of code")
+    return notebook
+
+
+def written_answer(notebook: Notebook, name: str) -> str:
+    """What was written below "Your answer to NAME:" in a Markdown cell; "" if nothing was."""
+    for source in notebook.markdown:
+        found = re.search(rf"Your answer to {name}:?\**:?(.*)", source, re.S)
+        if found and (answer := found[1].replace("*Write here.*", "").strip()):
+            return answer
+    return ""

@@ -1,0 +1,107 @@
+"""Who handed in what: student ids out of file names, the newest file of each, and the roster."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+# How learning platforms name files; every pattern has a group `id` and may have one `name`.
+NAMES = {
+    "file": r"(?:.*/)?(?P<id>[^/]+?)(\.ipynb)?\.\w+$",
+    "folder": r"(?P<id>[^/]+)/.+$",
+    "moodle": r"(?P<name>[^/]+?)_(?P<id>\d+)_assign\w*?_(?:file|onlinetext)_?/?.*$",
+    "canvas": r"(?:.*/)?(?P<name>[^/_]+)_(?:LATE_)?(?P<id>\d+)_\d+_.*$",
+}
+COPY = re.compile(r"^(?:copy of |copie de |kopie von |copia de )+|(?: ?\(\d+\)| - copy| copy)+$", re.I)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One student: id, name if known, file if any, and what an instructor should know."""
+
+    id: str
+    name: str = ""
+    file: Path | None = None
+    review: tuple[str, ...] = ()
+
+
+def entries(folder: Path, names: str, roster: Path | None) -> list[Entry]:
+    """One entry for each student found in the folder or in the roster, sorted by id.
+
+    ``names``: a key of NAMES or a regular expression with a group ``id``, for paths relative to the folder.
+    Raises ``ValueError`` for a pattern without such a group and a roster without a column ``id``.
+    """
+    pattern = compiled(names)
+    found: dict[str, list[Entry]] = {}
+    for path in files(folder):
+        entry = identify(path, readable(path.relative_to(folder).as_posix()), pattern)
+        found.setdefault(entry.id, []).append(entry)
+    students = {student: newest(handed_in) for student, handed_in in found.items()}
+    if roster is not None:
+        listed = read_roster(roster)
+        for student, entry in students.items():
+            if student in listed:
+                students[student] = replace(entry, name=listed[student] or entry.name)
+            else:
+                students[student] = replace(entry, review=(*entry.review, "not in the roster"))
+        students = {student: Entry(student, name) for student, name in listed.items()} | students
+    return [students[student] for student in sorted(students)]
+
+
+def compiled(names: str) -> re.Pattern:
+    try:
+        pattern = re.compile(NAMES.get(names, names), re.S)
+    except re.error as error:
+        raise ValueError(f"names={names!r} is no regular expression ({error}) and none of {', '.join(NAMES)}") from None
+    if "id" not in pattern.groupindex:
+        raise ValueError(f"names={names!r} needs a group (?P<id>...) or must be one of {', '.join(NAMES)}")
+    return pattern
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file below the folder but hidden ones."""
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        found += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def readable(name: str) -> str:
+    """A file name as text that every file can hold, in one Unicode form."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
+
+
+def identify(path: Path, name: str, pattern: re.Pattern) -> Entry:
+    """The student whose file this is; a name that does not fit the pattern is the id itself."""
+    found = pattern.match(name)
+    if not found:
+        return Entry(clean(name), file=path, review=("file name does not fit --names",))
+    return Entry(clean(found["id"]), (found.groupdict().get("name") or "").strip(), path)
+
+
+def clean(student: str) -> str:
+    """An id without what copying puts around it, control characters and double spaces."""
+    printable = "".join(c if c.isprintable() else " " for c in student)
+    return COPY.sub("", " ".join(printable.split())).strip() or "unnamed"
+
+
+def newest(handed_in: list[Entry]) -> Entry:
+    """The newest of one student's files; the others are named for the instructor."""
+    in_order = sorted(handed_in, key=lambda entry: (entry.file.lstat().st_mtime, str(entry.file)))
+    last = in_order[-1]
+    others = [f"newest of several files, not graded: {readable(entry.file.name)}" for entry in in_order[:-1]]
+    return replace(last, review=(*last.review, *others))
+
+
+def read_roster(path: Path) -> dict[str, str]:
+    """Ids and names of a CSV file with columns ``id`` and, if there is one, ``name``."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "id" not in rows[0]:
+        raise ValueError(f"roster={str(path)!r}: the file needs a first line with a column named id, and students below it")
+    return {clean(unicodedata.normalize("NFC", row["id"])): (row.get("name") or "").strip() for row in rows if row["id"]}

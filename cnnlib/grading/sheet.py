@@ -1,0 +1,107 @@
+"""What an exercise sheet is: exercises, their public practice cases, and the probes that grade them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+
+from cnnlib.grading import sheets
+from cnnlib.grading.values import same
+
+Inputs = dict[str, object]
+Judge = Callable[[object, object, Inputs], str]  # (value, reference's value, inputs) -> "" or what is wrong
+
+
+@dataclass(frozen=True)
+class Case:
+    """A public input with the value that belongs to it; ``hint`` is shown where an answer differs."""
+
+    inputs: Inputs
+    value: object
+    hint: str
+    judge: Judge = same
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A claim about an answer, tried on ``draws`` hidden inputs; the points are for all of them being right.
+
+    ``inputs(rng)`` gives one input, of JSON values; what is right is what the reference solution returns
+    for it, or what ``judge`` makes of both.
+    """
+
+    claim: str
+    points: int
+    inputs: Callable[[random.Random], Inputs]
+    draws: int = 6
+    judge: Judge = same
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function that a student writes. Without probes it is practice: its solution is public, it is not graded.
+
+    ``given`` names constants of the sheet's text that are handed to ``run`` with the inputs.
+    ``run(ns, **inputs)`` calls the answer in the student's process; by default the function ``name`` gets the inputs
+    in their order, so that renamed parameters do no harm.
+    """
+
+    name: str
+    practice: tuple[Case, ...]
+    probes: tuple[Probe, ...] = ()
+    given: tuple[str, ...] = ()
+    run: Callable[..., object] | None = None
+
+    @property
+    def points(self) -> int:
+        return sum(probe.points for probe in self.probes)
+
+    def answer(self, ns: Mapping[str, object], inputs: Inputs) -> object:
+        """The value of the student's function, which ``ns`` holds, for one input."""
+        return self.run(ns, **inputs) if self.run else ns[self.name](*inputs.values())
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All exercises of a chapter.
+
+    ``manual`` names questions that a person reads; ``imports`` are modules that every answer may use without
+    importing them; whoever uses a name of ``shortcuts`` is pointed out to the instructor.
+    """
+
+    name: str
+    revision: int
+    exercises: tuple[Exercise, ...]
+    manual: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ("math",)
+    shortcuts: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}/{self.revision}"
+
+    @property
+    def graded(self) -> tuple[Exercise, ...]:
+        return tuple(exercise for exercise in self.exercises if exercise.probes)
+
+    @property
+    def points(self) -> int:
+        return sum(exercise.points for exercise in self.exercises)
+
+    def exercise(self, name: str) -> Exercise:
+        return next(exercise for exercise in self.exercises if exercise.name == name)
+
+
+def names() -> list[str]:
+    """The sheets that this package knows."""
+    return [module.name for module in iter_modules(sheets.__path__)]
+
+
+def load(name: str) -> Sheet:
+    """The sheet of a chapter; raises ``ValueError`` if there is none."""
+    if name not in names():
+        raise ValueError(f"sheet={name!r}: there is no such sheet; choose one of {', '.join(names())}")
+    return import_module(f"{sheets.__name__}.{name}").SHEET

@@ -1,0 +1,177 @@
+"""A student's code, inside the process made for it: what is read of the cells, what is run of them, what comes back.
+
+Everything here runs in a throw-away process. Its words are never trusted: values are judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from cnnlib.grading.sheet import Exercise, Inputs, Sheet
+from cnnlib.grading.values import NotPlain, plain
+
+Cells = list[tuple[int, str]]
+Say = Callable[[dict], None]
+
+IMPORTS = (ast.Import, ast.ImportFrom)
+DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
+LONGEST = 500  # characters of a message
+
+
+# Reading: nothing is run
+
+
+def survey(cells: Cells, sheet: Sheet) -> dict:
+    """Cells that Python can read, in their order, and what is to be said about all of them."""
+    readable, notes, shortcuts, sheet_id = [], [], set(), None
+    places: dict[str, list[int]] = {}
+    for number, source in cells:
+        try:
+            source, tree = parsed(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            notes.append(f"cell {number}{line}: {type(error).__name__}: {getattr(error, 'msg', error)}; the cell is left out")
+            continue
+        readable.append([number, source])
+        for node in tree.body:
+            if isinstance(node, DEFINITIONS[2:]):
+                places.setdefault(node.name, []).append(number)
+            if is_literal(node) and isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHEET":
+                sheet_id = ast.literal_eval(node.value)
+        used = names_used(tree) & set(sheet.shortcuts)
+        shortcuts |= {f"uses {name} (cell {number})" for name in used}
+    for exercise in sheet.exercises:
+        if len(found := places.get(exercise.name, [])) > 1:
+            notes.append(f"{exercise.name} is written in cells {', '.join(map(str, found))}: the last one counts")
+    return {"cells": readable, "notes": notes, "shortcuts": sorted(shortcuts), "sheet": str(sheet_id or "")}
+
+
+def parsed(source: str) -> tuple[str, ast.Module]:
+    """Python source of a cell, with magics and shell lines made harmless calls, and its tree."""
+    try:
+        return source, ast.parse(source)
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        source = TransformerManager().transform_cell(source)
+        return source, ast.parse(source)
+
+
+def names_used(tree: ast.Module) -> set[str]:
+    """Every name, attribute and part of an imported module's name."""
+    used: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            used.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            used.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            used.update((node.module or "").split("."), (alias.name for alias in node.names))
+        elif isinstance(node, ast.Import):
+            used.update(part for alias in node.names for part in alias.name.split("."))
+    return used
+
+
+def is_literal(node: ast.stmt) -> bool:
+    """An assignment of numbers, texts and lists of them, which runs no code."""
+    try:
+        ast.literal_eval(node.value)
+    except (AttributeError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return isinstance(node, ASSIGNMENTS)
+
+
+# Running
+
+
+class Inert:
+    """Stands for IPython's shell: takes every magic and does nothing."""
+
+    def __getattr__(self, name: str) -> Inert:
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> Inert:
+        return self
+
+
+def is_wanted(node: ast.stmt, safe: bool) -> bool:
+    """Imports, definitions and assignments are run, calls and loops between them are not.
+
+    ``safe``: of the assignments, only literals.
+    """
+    if isinstance(node, ast.If | ast.Try):
+        return not safe and any(isinstance(inner, DEFINITIONS + ASSIGNMENTS) for inner in ast.walk(node))
+    if isinstance(node, ASSIGNMENTS):
+        return not safe or is_literal(node)
+    return isinstance(node, DEFINITIONS)
+
+
+def loaded(cells: Cells, sheet: Sheet, safe: bool) -> tuple[dict, list[str]]:
+    """The namespace that the cells define, statement by statement, and the errors on the way."""
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    ns, notes = vars(module), []
+    ns["get_ipython"] = Inert()
+    ns |= {name: sys.modules[name] for name in sheet.imports}
+    for number, source in cells:
+        for node in ast.parse(source).body:
+            if not is_wanted(node, safe):
+                continue
+            try:
+                exec(compile(ast.Module([node], []), f"cell {number}", "exec", dont_inherit=True), ns)
+            except BaseException as error:  # SystemExit and whatever else a student's code may raise
+                notes.append(f"cell {number}, line {node.lineno}: {told(error)}")
+    return ns, notes
+
+
+def told(error: BaseException) -> str:
+    """Type and message of an error, kept short."""
+    try:
+        message = f"{type(error).__name__}: {error}"
+    except BaseException:  # a message that raises
+        message = type(error).__name__
+    return message[:LONGEST]
+
+
+def where(error: BaseException) -> str:
+    """The innermost place in the student's cells that an error passed, as ", cell 7, line 3"."""
+    place, at = "", error.__traceback__
+    while at:
+        if at.tb_frame.f_code.co_filename.startswith("cell "):
+            place = f", {at.tb_frame.f_code.co_filename}, line {at.tb_lineno}"
+        at = at.tb_next
+    return place
+
+
+def answer(cells: Cells, sheet: Sheet, exercise: Exercise, draws: list[Inputs], safe: bool, say: Say) -> None:
+    """Load the cells, try one answer on all inputs, and say what came out: one word after loading, one at the end."""
+    ns, notes = loaded(cells, sheet, safe)
+    say({"loaded": notes[:20]})
+    say(outcome(ns, exercise, draws))
+
+
+def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
+    """Status and message, and with the status ``value`` the plain values, one for each input."""
+    name = exercise.name
+    if not callable(ns.get(name)):
+        own = [key for key, value in ns.items() if isinstance(value, types.FunctionType)]
+        near = get_close_matches(name, own, n=1, cutoff=0.5)
+        hint = f"; did you mean your {near[0]}?" if near else ""
+        return {"status": "missing", "message": f"there is no function {name}{hint}"}
+    try:
+        return {"status": "value", "value": [plain(exercise.answer(ns, inputs)) for inputs in draws]}
+    except NotImplementedError:
+        return {"status": "missing", "message": "not attempted"}
+    except MemoryError as error:
+        return {"status": "memory", "message": "more memory than allowed" + where(error)}
+    except NotPlain as error:
+        return {"status": "error", "message": str(error)}
+    except BaseException as error:  # SystemExit, KeyboardInterrupt, RecursionError and all others
+        return {"status": "error", "message": told(error) + where(error)}
+
+

@@ -1,0 +1,139 @@
+"""Arrays to pictures: images, filters, feature maps, receptive fields on a photo, a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from cnnlib.style import COLOURS, DASHES, INK, TEXT, WIDTH, array, at_most_seven, for_text, styled
+
+
+def _shown(x: np.ndarray, name: str) -> np.ndarray:
+    """(N, C, H, W) with 1 or 3 channels, bytes or [0, 1] -> (N, H, W, 3) in [0, 1]."""
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not len(x):
+        raise ValueError(f"{name} has shape {x.shape}: need (N, C, H, W) with C = 1 (grey) or 3 (colour)")
+    x = x / 255 if x.dtype == np.uint8 else np.clip(x, 0, 1)
+    return np.broadcast_to(x.transpose(0, 2, 3, 1), (*x.shape[:1], *x.shape[2:], 3))
+
+
+def _stretched(x: np.ndarray) -> np.ndarray:
+    """Each picture of its own scale: its smallest value black, its largest white, a constant one grey."""
+    axes = tuple(range(1, x.ndim))
+    low, high = x.min(axes, keepdims=True), x.max(axes, keepdims=True)
+    return np.where(high > low, (x - low) / np.where(high > low, high - low, 1), 0.5)
+
+
+def _tiles(x: np.ndarray, cols: int, titles: Sequence[str] = ()) -> Axes:
+    """(N, H, W, 3) pictures in one Axes, row by row, with a title below each."""
+    n, h, w = x.shape[:3]
+    cols = min(cols, n)
+    rows = -(-n // cols)
+    gap = max(1, round(0.04 * w))
+    pixel = WIDTH / (cols * (w + gap))  # inches
+    deep = max((str(t).count("\n") + 1 for t in titles), default=0)
+    line = round((deep * (TEXT - 1) * 1.25 + 4) / 72 / pixel) if titles else 0
+    sheet = np.ones((rows * (h + gap + line) - gap, cols * (w + gap) - gap, 3))
+    for i in range(n):
+        top, left = i // cols * (h + gap + line), i % cols * (w + gap)
+        sheet[top : top + h, left : left + w] = x[i]
+    _, ax = plt.subplots(figsize=(WIDTH, pixel * sheet.shape[0]))
+    ax.imshow(sheet, interpolation="nearest")
+    ax.set_axis_off()
+    for i, title in enumerate(titles):
+        top, left = i // cols * (h + gap + line), i % cols * (w + gap)
+        ax.text(left + w / 2, top + h, str(title), ha="center", va="top", fontsize=TEXT - 1, linespacing=1.1)
+    return ax
+
+
+@styled
+def images(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
+    """Images (N, C, H, W), grey or colour, bytes or values in [0, 1], with a title below each."""
+    shown = _shown(array(x), "x")
+    titles = list(titles)
+    if titles and len(titles) != len(shown):
+        raise ValueError(f"{len(titles)} titles for {len(shown)} images: need one a image, or none")
+    return _tiles(shown, cols, titles)
+
+
+@styled
+def filters(w: object, cols: int = 12) -> Axes:
+    """First-layer filters (C_out, 1 or 3, h, w), each stretched to the full range from black to white."""
+    return _tiles(_shown(_stretched(array(w).astype(float)), "w"), cols)
+
+
+@styled
+def maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
+    """The feature maps (C, H, W) or (1, C, H, W) of one image, each stretched from black to white."""
+    x = array(x).astype(float)
+    x = x[0] if x.ndim == 4 and len(x) == 1 else x
+    if x.ndim != 3:
+        raise ValueError(f"x has shape {x.shape}: need the maps of one image, (C, H, W)")
+    return _tiles(_shown(_stretched(x)[:, None], "x"), cols, list(titles))
+
+
+@styled
+def field(photo: object, spans: Mapping[str, object]) -> Axes:
+    """What one unit of each layer sees, as a frame on a photo (3, H, W).
+
+    ``spans``: layer name -> ``Span`` (or one a spatial axis), as the rows of a cost carry them. The unit
+    drawn is the one whose frame lies nearest to the middle of the photo. Frames are cut at its edge.
+    """
+    at_most_seven("spans", spans)
+    shown = _shown(array(photo)[None], "photo")[0]
+    h, w = shown.shape[:2]
+    fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * 0.68 * h / w))
+    ax.imshow(shown)
+    ax.set_axis_off()
+    ordered = sorted(spans.items(), key=lambda item: -_axis(item[1], 0).size)
+    for k, (name, span) in enumerate(ordered):
+        (top, high), (left, wide) = _middle(_axis(span, 0), h), _middle(_axis(span, -1), w)
+        edges = max(top, 0), max(left, 0), min(top + high, h), min(left + wide, w)
+        y0, x0, y1, x1 = edges
+        frame = (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0
+        ax.add_patch(Rectangle(*frame, fill=False, ec="white", lw=4.5))
+        ax.add_patch(Rectangle(*frame, fill=False, ec=COLOURS[k], lw=2.4, ls=DASHES[k], label=name))
+        seen = f"{wide}" if high == wide else f"{high}×{wide}"
+        ax.annotate(
+            f"{name}: {seen} px", (x1 - 0.5, y0 + 0.25 * (y1 - y0)), (1.03, 1 - (k + 0.5) / len(ordered)),
+            textcoords="axes fraction",
+            va="center", color=for_text(COLOURS[k]), fontweight="bold", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": COLOURS[k], "lw": 1.2, "shrinkA": 2, "shrinkB": 0},
+        )  # fmt: skip
+    return ax
+
+
+def _axis(span, axis: int):
+    """The span along one axis: a tuple of spans holds one for each, a single one (a tuple of ints) all."""
+    return span if hasattr(span, "size") else span[axis]
+
+
+def _middle(span, n: int) -> tuple[int, int]:
+    """First pixel and length of the window of ``span`` nearest to the middle of ``n`` pixels."""
+    unit = round(((n - span.size) / 2 - span.start) / span.stride)
+    return span.start + unit * span.stride, span.size
+
+
+@styled
+def confusion(matrix: object, classes: Sequence[str]) -> Axes:
+    """How often each true class (row) was called what (column): whole numbers, the darker the more."""
+    matrix = array(matrix)
+    if matrix.shape != (len(classes),) * 2:
+        raise ValueError(
+            f"matrix has shape {matrix.shape}: need a row and a column for each of {len(classes)} classes"
+        )
+    _, ax = plt.subplots(figsize=(WIDTH, WIDTH))
+    ax.imshow(matrix, cmap="Blues")
+    for (i, j), value in np.ndenumerate(matrix):
+        if value:
+            dark = value > 0.55 * matrix.max()
+            ax.text(j, i, f"{value:d}", ha="center", va="center", fontsize=11, color="white" if dark else INK)
+    ticks = range(len(classes))
+    ax.set(xticks=ticks, yticks=ticks, yticklabels=classes, xlabel="predicted", ylabel="true")
+    ax.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
+    ax.tick_params(length=0, labelsize=TEXT - 1)
+    ax.spines[:].set_visible(False)
+    return ax

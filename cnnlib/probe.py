@@ -1,0 +1,103 @@
+"""Looking inside a network by running it: outputs of its layers, what a unit sees, gradients by layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlib.reach import reached
+
+__all__ = ["GradientNorm", "activations", "filters", "gradient_norms", "misread", "reached"]
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; each module is in its former mode afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def activations(net: nn.Module, x: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """Name of each layer -> what it puts out for the images ``x`` (N, C, H, W), in the order of the run.
+
+    ``names``: dotted names as in ``net.named_modules()``; without them every layer that has no layers inside.
+    The network runs in evaluation mode and is left as it was. A layer used twice shows its last output.
+    Raises ``ValueError`` for a name that the network does not have.
+    """
+    modules = dict(net.named_modules())
+    if names is None:
+        names = [name for name, module in modules.items() if next(module.children(), None) is None]
+    out: dict[str, Tensor] = {}
+
+    def keep(name: str, result: object) -> None:
+        if isinstance(result, Tensor):
+            out.pop(name, None)
+            out[name] = result.clone()  # else an in-place ReLU behind the layer would overwrite it
+
+    with ExitStack() as hooks, _evaluating(net):
+        for name in names:
+            if name not in modules:
+                near = get_close_matches(name, modules, n=3) or list(modules)[1:4]
+                raise ValueError(
+                    f"names has {name!r}: the network has no such layer; it has {', '.join(near)}"
+                )
+            hook = modules[name].register_forward_hook(lambda m, args, result, name=name: keep(name, result))
+            hooks.callback(hook.remove)
+        net(x)
+    return out
+
+
+def filters(layer: nn.Module) -> Tensor:
+    """A copy of the kernels (C_out, C_in, h, w) of a convolution, or of the first one inside a network."""
+    convs = [module for module in layer.modules() if isinstance(module, nn.Conv2d)]
+    if not convs:
+        raise ValueError(
+            f"{type(layer).__name__} holds no Conv2d: give a convolution or a network that has one"
+        )
+    return convs[0].weight.detach().cpu().clone()
+
+
+def misread(net: nn.Module, images) -> tuple[Tensor, Tensor]:
+    """Which of ``images`` (with ``x`` and ``y``) the network gets wrong, and what it takes each for."""
+    with _evaluating(net):
+        predicted = torch.cat([net(batch).argmax(1) for batch in images.x.split(256)])
+    wrong = (predicted != images.y).nonzero().flatten()
+    return wrong, predicted[wrong]
+
+
+@dataclass(frozen=True)
+class GradientNorm:
+    """How strongly the loss pulls at the weights of one layer."""
+
+    name: str
+    kind: str
+    norm: float  # Euclidean length of the gradient of its weight
+
+
+def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> list[GradientNorm]:
+    """The gradient of cross-entropy on one batch, a row for each convolution and linear layer in order.
+
+    A copy of the network takes the step in training mode (batch statistics): the network and the random state
+    stay as they are. ``x`` (N, C, H, W), ``y`` class numbers (N,).
+    """
+    twin = copy.deepcopy(net).train().requires_grad_(True)
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        F.cross_entropy(twin(x), y).backward()
+    rows = []
+    for name, module in twin.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:
+            rows.append(GradientNorm(name, type(module).__name__, module.weight.grad.norm().item()))
+    return rows

@@ -1,0 +1,171 @@
+"""The receptive field by experiment: send a gradient back from one unit and count the pixels it reaches.
+
+No formula for windows is used here, so that it is a second witness for the one in ``shapes.py``. Each
+operation of the network is replaced while it runs. All weights are positive and equal, so that nothing
+cancels. What acts on single units (activation, norm, dropout) passes the map on. A maximum becomes a sum,
+since its gradient reaches one pixel only. What looks at the whole map (global pool, linear layer) ends it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+_PASSED_ON = frozenset((
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid",
+    "tanh", "hardtanh", "hardswish", "hardsigmoid", "prelu", "softmax", "log_softmax", "batch_norm",
+    "layer_norm", "group_norm", "instance_norm", "local_response_norm", "dropout", "dropout1d", "dropout2d",
+    "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "square", "sqrt", "exp", "log", "abs", "pow",
+    "clamp",
+))  # fmt: skip
+_WHOLE_MAP = frozenset(("adaptive_avg_pool2d", "adaptive_max_pool2d"))
+_LARGEST = 2048  # pixels
+
+
+class _Seen(Exception):
+    """The map that was asked for is there: what stands behind it may not fit an enlarged image."""
+
+
+def _even(out: Tensor) -> Tensor:
+    """The same map with all values 1; a gradient passes it as 0 or 1, so that nothing over- or underflows."""
+    if not out.requires_grad:
+        return torch.ones_like(out)
+    out = out - out.detach() + 1
+    out.register_hook(lambda g: (g != 0).to(g.dtype))
+    return out
+
+
+def _window(x: Tensor, kernel, stride, padding, dilation, groups: int = 1) -> Tensor:
+    """A window of ones over the sum of each group of channels: (N, C, H, W) -> (N, groups, H', W')."""
+    n, c, h, w = x.shape
+    x = x.reshape(n, groups, c // groups, h, w).mean(2)
+    return F.conv2d(x, x.new_ones(groups, 1, *kernel), None, stride, padding, dilation, groups)
+
+
+def _conv(x: Tensor, weight: Tensor, bias=None, stride=1, padding=0, dilation=1, groups: int = 1) -> Tensor:
+    out = _even(_window(x, weight.shape[2:], stride, padding, dilation, groups))
+    return out.repeat_interleave(weight.shape[0] // groups, 1)
+
+
+def _pool(pool, x: Tensor, kernel_size, stride=None, padding=0, *rest, **options) -> Tensor:
+    """Any pool as the sum of its windows, in the size that the real one puts out."""
+    size = pool(x.detach(), kernel_size, stride, padding, *rest, **options).shape[2:]
+    dilation = (rest[0] if rest else options.get("dilation", 1)) if pool.__name__ == "max_pool2d" else 1
+    kernel, pad, dilation = _pair(kernel_size), _pair(padding), _pair(dilation)
+    stride = _pair(stride) if stride else kernel
+    ends = [  # zeros behind the map: those of the padding, and those that rounding up needs
+        max(0, (n - 1) * s + d * (k - 1) + 1 - m - p)
+        for n, s, d, k, m, p in zip(size, stride, dilation, kernel, x.shape[2:], pad, strict=True)
+    ]
+    x = F.pad(x, (pad[1], ends[1], pad[0], ends[0]))
+    return _window(x, kernel, stride, 0, dilation, x.shape[1])
+
+
+def _pair(value) -> tuple[int, int]:
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    return values * 2 if len(values) == 1 else values
+
+
+def _linear(x: Tensor, weight: Tensor, bias=None) -> Tensor:
+    """On channels in the last axis of a map it acts as a 1x1 convolution; on a vector it ends the search."""
+    shape = (*x.shape[:-1], weight.shape[0])
+    return x.mean(-1, keepdim=True).expand(shape) if x.ndim == 4 else x.new_ones(shape)
+
+
+def _both_axes(x: Tensor, dim=None, *rest, **options) -> bool:
+    """Whether a sum runs over the whole of a map (N, C, H, W)."""
+    dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
+    return x.ndim == 4 and {2, 3} <= {d % 4 for d in dims}
+
+
+def _whole_window(x: Tensor, kernel_size, *rest, **options) -> bool:
+    """Whether an average pool has one window, the whole map."""
+    return _pair(kernel_size) == tuple(x.shape[2:])
+
+
+_WHOLE_IF = {"mean": _both_axes, "sum": _both_axes, "amax": _both_axes, "avg_pool2d": _whole_window}
+
+
+class _Linearised(TorchFunctionMode):
+    """Runs each operation in its replaced form, and keeps every map that the gradient can leave through."""
+
+    def __init__(self, last: int | None) -> None:
+        super().__init__()
+        self.maps: list[Tensor] = []
+        self.last = last
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = self._replaced(func, args, kwargs or {})
+        if isinstance(out, Tensor) and out.requires_grad and out.ndim == 4:
+            self.maps.append(out)
+            if len(self.maps) - 1 == self.last:
+                raise _Seen
+        return out
+
+    def _replaced(self, func, args: tuple, kwargs: dict):
+        name = getattr(func, "__name__", "").rstrip("_")
+        if not any(isinstance(t, Tensor) and t.requires_grad for t in tree_leaves(args)):
+            return func(*args, **kwargs)
+        if name in _PASSED_ON:
+            return args[0]
+        if name in _WHOLE_MAP or (name in _WHOLE_IF and _WHOLE_IF[name](*args, **kwargs)):
+            return torch.ones_like(func(args[0].detach(), *args[1:], **kwargs))
+        if name == "conv2d":
+            return _conv(*args, **kwargs)
+        if name in ("max_pool2d", "avg_pool2d"):
+            return _even(_pool(func, *args, **kwargs))
+        if name == "linear":
+            return _linear(*args, **kwargs)
+        out = func(*args, **kwargs)
+        return _even(out) if isinstance(out, Tensor) and out.is_floating_point() else out
+
+
+def _support(net: nn.Module, image: Sequence[int], last: int | None) -> tuple[list[range], int]:
+    """The rows and columns of the image that the centre unit of a map depends on, and which map it was."""
+    parameter = next(net.parameters(), torch.empty(0))
+    x = torch.ones(1, *image, device=parameter.device, requires_grad=True)
+    mode = _Linearised(last)
+    try:
+        with torch.enable_grad(), mode:
+            net(x)
+    except _Seen:
+        pass
+    if not mode.maps:
+        raise ValueError(
+            f"{type(net).__name__} makes no map of image {image}: it needs a convolution or a pool"
+        )
+    out = mode.maps[-1]
+    out[:, :, out.shape[2] // 2, out.shape[3] // 2].sum().backward()
+    hit = (x.grad != 0).any(1)[0]
+    along = (hit.any(1).nonzero().flatten().tolist(), hit.any(0).nonzero().flatten().tolist())
+    return [range(a[0], a[-1] + 1) for a in along], len(mode.maps) - 1
+
+
+def reached(net: nn.Module, image: tuple[int, int, int]) -> int | tuple[int, int]:
+    """Side in pixels of what the centre unit of the last spatial map depends on; (h, w) if not square.
+
+    ``image``: (C, H, W). Where the border of the image would cut the field, a larger image is taken. The last
+    map is the one before global pooling or flattening. A copy runs; the network stays as it is.
+    Raises ``ValueError`` if the network makes no map, or sees more than some 1000 pixels.
+    """
+    twin = copy.deepcopy(net).eval().float().requires_grad_(False)
+    fields, last = _support(twin, image, None)
+    seen = []
+    for axis, field in enumerate(fields, 1):
+        sides = list(image)
+        while field.start == 0 or field.stop == sides[axis]:  # cut: grow the image along this axis alone
+            sides[axis] *= 2
+            if sides[axis] > _LARGEST:
+                name = type(net).__name__
+                raise ValueError(
+                    f"{name} sees too much to try, over {_LARGEST // 2} pixels: use cnnlib.trace"
+                )
+            field = _support(twin, sides, last)[0][axis - 1]
+        seen.append(len(field))
+    return seen[0] if seen[0] == seen[1] else (seen[0], seen[1])

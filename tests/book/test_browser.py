@@ -1,0 +1,179 @@
+"""Every page in a real browser: wide and narrow, light and dark, served and from a folder."""
+
+import functools
+import gzip
+import http.server
+import threading
+from contextlib import contextmanager
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+import pytest
+from book import pages
+from playwright.sync_api import sync_playwright
+
+FLAGS = [
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--no-first-run",
+]
+MOST_BYTES = 1_000_000
+COMPRESSED = ("text/", "javascript", "json", "svg")
+MATH_DONE = "!window.MathJax || MathJax.startup?.promise?.then(() => true)"
+AXE_OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+ALL_PAGES = [f"{page}.html" for page in [*pages(), "search", "genindex"]]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address_of_site(site):
+    handler = functools.partial(QuietHandler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser, address, width=1280, scheme="light"):
+    """A page that has settled; what went wrong on the way is in `page.troubles`, what it loaded in `page.loaded`."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.troubles, page.loaded = [], {}
+    home = urlsplit(address)
+
+    def ask(route):
+        asked = urlsplit(route.request.url)
+        if (asked.scheme, asked.netloc) in ((home.scheme, home.netloc), ("data", ""), ("blob", "")):
+            return route.continue_()
+        page.troubles.append(f"asks another host: {route.request.url}")
+        return route.abort()
+
+    def note_answer(answer):
+        if answer.status >= 400:
+            page.troubles.append(f"{answer.status} for {answer.url}")
+        page.loaded[answer.url] = answer
+
+    def note_message(message):
+        if message.type == "error":
+            page.troubles.append(f"console: {message.text}")
+
+    page.route("**/*", ask)
+    page.on("console", note_message)
+    page.on("pageerror", lambda error: page.troubles.append(f"script: {error}"))
+    page.on("response", note_answer)
+    page.goto(address, wait_until="load")
+    page.wait_for_function(MATH_DONE)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def faults(page):
+    """What a reader would stumble over."""
+    found = list(page.troubles)
+    width, inner = page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+    if width > inner:
+        found.append(f"scrolls sideways: {width} > {inner}")
+    formulas = page.locator(".math").count()
+    if formulas and page.locator("mjx-container").count() < formulas:
+        found.append("has formulas that are not set")
+    if page.locator("mjx-merror").count():
+        found.append("has a formula with an error")
+    if page.evaluate("[...document.images].some(i => i.complete && i.naturalWidth === 0 && i.currentSrc)"):
+        found.append("has a picture that does not show")
+    return found
+
+
+def transferred(page):
+    """Bytes of all that the page loaded, as a server that compresses would send it."""
+    total = 0
+    for answer in page.loaded.values():
+        body = answer.body()
+        kind = answer.headers.get("content-type", "")
+        total += len(gzip.compress(body, 6)) if any(part in kind for part in COMPRESSED) else len(body)
+    return total
+
+
+def violations(page):
+    """What axe-core objects to, as "rule: element"."""
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf8"))
+    result = page.evaluate("options => axe.run(document, options)", AXE_OPTIONS)
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in result["violations"] for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ALL_PAGES)
+def test_a_page_shows_well(browser, address_of_site, name, scheme, width):
+    with opened(browser, address_of_site + name, width, scheme) as page:
+        assert faults(page) == []
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+        if width == 1280:
+            assert violations(page) == []
+
+
+@pytest.mark.parametrize("name", ALL_PAGES)
+def test_a_page_is_light(browser, address_of_site, name):
+    with opened(browser, address_of_site + name) as page:
+        assert transferred(page) <= MOST_BYTES
+
+
+def test_the_site_works_from_a_folder(browser, site):
+    for name in ALL_PAGES[:3]:
+        with opened(browser, (site / name).as_uri()) as page:
+            assert faults(page) == []
+
+
+def test_searching_finds_a_page(browser, address_of_site):
+    with opened(browser, address_of_site + "search.html?q=network") as page:
+        page.wait_for_selector("#search-results li")
+        assert page.troubles == []
+
+
+# Each check can fail
+
+
+def planted(browser, tmp_path, body):
+    page = f"<!doctype html><html lang='en'><head><title>T</title></head><body><main><h1>T</h1>{body}</main></body></html>"
+    (tmp_path / "planted.html").write_text(page, encoding="utf8")
+    return opened(browser, (tmp_path / "planted.html").as_uri(), 375)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("<div style='width: 900px'>wide</div>", "scrolls sideways"),
+        ("<script>console.error('no')</script>", "console: no"),
+        ("<script>nothing()</script>", "script: nothing"),
+        ("<img alt='a cat' src='https://example.org/cat.png'>", "asks another host"),
+        ("<img alt='a cat' src='gone.png'>", "picture that does not show"),
+        ("<span class='math'>\\(x\\)</span>", "formulas that are not set"),
+    ],
+)
+def test_each_fault_is_found(browser, tmp_path, body, told):
+    with planted(browser, tmp_path, body) as page:
+        assert told in "\n".join(faults(page))
+
+
+@pytest.mark.parametrize("body", ["<img src='data:,'>", "<p style='color: #ccc; background: #fff'>faint</p>"])
+def test_axe_finds_faults(browser, tmp_path, body):
+    with planted(browser, tmp_path, body) as page:
+        assert violations(page)
+
+
+def test_a_sound_page_has_no_fault(browser, tmp_path):
+    with planted(browser, tmp_path, "<p>Words.</p>") as page:
+        assert faults(page) + violations(page) == []

@@ -1,0 +1,147 @@
+"""Text and notebook in step: `tools/sync_notebooks.py` goes by content and refuses bad cells."""
+
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import sync_notebooks as sync
+from book import REPOSITORY, ROOT, SITE
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def test_every_notebook_is_what_its_text_says():
+    command = [sys.executable, str(ROOT / "tools" / "sync_notebooks.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_notebook_is_made_and_kept_in_step(small_book):
+    assert small_book.sync("--check").returncode == 1, "no notebook yet"
+    made = small_book.sync()
+    assert made.returncode == 0, made.stderr
+    assert "tiny.ipynb: executed" in made.stdout
+    assert small_book.sync("--check").returncode == 0
+
+    first = small_book.notebook.read_bytes()
+    assert "outputs kept" in small_book.sync().stdout
+    assert small_book.notebook.read_bytes() == first, "a second run changes nothing"
+    small_book.sync("--force")
+    assert small_book.notebook.read_bytes() == first, "and to execute again neither"
+
+    for older, newer in [(small_book.text, small_book.notebook), (small_book.notebook, small_book.text)]:
+        os.utime(older, (1, 1))
+        os.utime(newer, None)
+        assert small_book.sync("--check").returncode == 0, "times of files mean nothing"
+
+    small_book.text.write_text(small_book.text.read_text() + "\nOne more sentence.\n")
+    drifted = small_book.sync("--check")
+    assert drifted.returncode == 1
+    assert "chapters/tiny.ipynb" in drifted.stdout
+    assert "outputs kept" in small_book.sync().stdout
+    assert "One more sentence." in read(small_book.notebook).cells[-1].source
+    assert read(small_book.notebook).cells[2].outputs[0].text == "42\n"
+
+
+def test_a_stale_output_is_found(small_book):
+    small_book.sync()
+    small_book.text.write_text(small_book.text.read_text().replace("6 * 7", "6 * 8"))
+    notebook = read(small_book.notebook)  # as jupytext --update leaves it: new code, old output
+    notebook.cells[2].source = "print(6 * 8)"
+    nbformat.write(notebook, small_book.notebook)
+    stale = small_book.sync("--check")
+    assert stale.returncode == 1
+    assert "run from other code" in stale.stdout
+
+
+def test_a_changed_package_is_told_but_does_not_fail(small_book):
+    small_book.sync()
+    assert "warning" not in small_book.sync("--check").stdout
+    small_book.write("cnnlib/shapes.py", "x = 1\n")
+    told = small_book.sync("--check")
+    assert told.returncode == 0
+    assert "cnnlib has changed since these were executed: tiny" in told.stdout
+
+
+def test_a_notebook_without_a_text_is_found(small_book):
+    small_book.sync()
+    small_book.text.rename(small_book.text.with_name("renamed.md"))
+    small_book.sync()
+    orphan = small_book.sync("--check")
+    assert orphan.returncode == 1
+    assert "chapters/tiny.ipynb: there is no text" in orphan.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import warnings\nwarnings.warn('old')", "stderr"),
+        ("import os\nos._exit(3)", "died"),
+    ],
+    ids=["raises", "warns", "dies"],
+)
+def test_a_bad_cell_is_refused_and_the_notebook_left_alone(small_book, code, told):
+    small_book.sync()
+    before = small_book.notebook.read_bytes()
+    small_book.text.write_text(small_book.text.read_text() + f"\n```{{code-cell}} ipython3\n{code}\n```\n")
+    refused = small_book.sync()
+    assert refused.returncode == 1
+    assert "chapters/tiny.md: code cell 3" in refused.stderr
+    assert told in refused.stderr
+    assert small_book.notebook.read_bytes() == before
+    assert list(small_book.notebook.parent.glob(".*")) == []
+
+
+def test_private_folders_do_not_reach_the_notebook(small_book):
+    small_book.text.write_text(small_book.text.read_text().replace("6 * 7", "__import__('os').getcwd()"))
+    small_book.sync()
+    assert read(small_book.notebook).cells[2].outputs[0].text == "chapters\n"
+
+
+def test_the_install_cell_stands_after_the_first_text(small_book):
+    small_book.sync()
+    cell = read(small_book.notebook).cells[1]
+    assert cell.source.startswith("try:\n    import cnnlib\nexcept ImportError:\n")
+    assert cell.source.endswith(f"%pip install -q git+{REPOSITORY}")
+    assert cell.metadata.tags == ["hide-input"]
+
+
+def test_links_lead_to_the_site(small_book):
+    small_book.sync()
+    text = read(small_book.notebook).cells[0].source
+    assert f"[other page]({SITE}pages/other.html#a-part)" in text
+    assert f"[this]({SITE}chapters/tiny.html)" in text
+    assert f"[its source]({REPOSITORY}/blob/main/cnnlib/shapes.py)" in text
+
+
+UNCHANGED = [
+    "[a](#here)",
+    "[a](https://arxiv.org/abs/1)",
+    "[a](mailto:a@b.c)",
+    "![a](attachment:b.png)",
+    "`[a](vgg.ipynb)`",
+    "``a ` [a](vgg.ipynb)``",
+    "```\n[a](vgg.ipynb)\n```",
+    "a] (vgg.ipynb)",
+]
+
+
+@pytest.mark.parametrize(
+    ("written", "leads_to"),
+    [
+        ("[a](vgg.ipynb)", f"[a]({SITE}chapters/vgg.html)"),
+        ("[a](vgg.md#b)", f"[a]({SITE}chapters/vgg.html#b)"),
+        ("[a](../index.md)", f"[a]({SITE}index.html)"),
+        ("[a](exercises/vgg.ipynb)", f"[a]({SITE}chapters/exercises/vgg.html)"),
+        ("[`f`](vgg.ipynb)", f"[`f`]({SITE}chapters/vgg.html)"),
+        ("[a]: vgg.ipynb", f"[a]: {SITE}chapters/vgg.html"),
+        *((same, same) for same in UNCHANGED),
+    ],
+)
+def test_only_relative_links_change(written, leads_to):
+    assert sync.with_absolute_links(written, "chapters") == leads_to
