@@ -10,7 +10,7 @@ def _owner_and_name(repository):
     found = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", repository)
     if found is None:
         raise ValueError(
-            f"repository.url in _config.yml is {repository!r}; it must look like https://github.com/OWNER/NAME."
+            f"repository.url in _config.yml is {repository!r}; it must look like https://github.com/USER/NAME."
         )
     return found.groups()
 

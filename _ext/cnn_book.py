@@ -114,11 +114,16 @@ def script_key(script):
 
 def trim_page(app, pagename, templatename, context, doctree):
     """Drop what the site does not use and scripts that stand twice; point the edit button at the text."""
+    # Sphinx gives MathJax also to pages that only list others with formulas.
+    formulas = doctree is not None and doctree.next_node(
+        lambda n: isinstance(n, (nodes.math, nodes.math_block))
+    )
+    unused = ("thebe", "THEBE") if formulas else ("thebe", "THEBE", "mathjax", "MathJax")
     kept = {}
     for script in context.get("script_files", []):
-        name, body = script_key(script)
-        if "thebe" not in name and "THEBE" not in body:
-            kept.setdefault((name, body), script)
+        key = script_key(script)
+        if not any(word in part for word in unused for part in key):
+            kept.setdefault(key, script)
     context["script_files"] = list(kept.values())
     context["css_files"] = [css for css in context.get("css_files", []) if "thebe" not in script_key(css)[0]]
     for group in context.get("header_buttons", []):

@@ -20,6 +20,8 @@ LABEL_OVER_TEXT = [
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="[^"]*"'), r"\1"),
     (re.compile(r'<summary aria-label="[^"]*">'), "<summary>"),
 ]
+# The corner of a table with a head on both sides: a header of nothing.
+EMPTY_HEADER = re.compile(r"<th\b[^>]*>(?:<p></p>)?</th>")
 # The sidebar's logo and search button stand in no landmark.
 SIDEBAR = '<div id="pst-primary-sidebar" class="bd-sidebar-primary bd-sidebar">'
 SIDEBAR_LANDMARK = SIDEBAR[:-1] + ' role="region" aria-label="Book">'
@@ -32,7 +34,7 @@ def mended(page, is_search=False):
     page = icons.drawn(page)
     for pattern, better in LABEL_OVER_TEXT:
         page = pattern.sub(better, page)
-    return page.replace(SIDEBAR, SIDEBAR_LANDMARK)
+    return EMPTY_HEADER.sub("<td></td>", page).replace(SIDEBAR, SIDEBAR_LANDMARK)
 
 
 def with_local_links(body, site, to_root):

@@ -6,20 +6,17 @@ operation that does arithmetic. So functional calls, shared layers and attention
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
+from cnnlib.axes import axes_of
+from cnnlib.counter import Counter, Event, Frame, key, span_of
 from cnnlib.meta import MetaCopy
-from cnnlib.moves import FREE
-from cnnlib.ops import RULES, Work, axes_of, joined
+from cnnlib.ops import Work
 from cnnlib.shapes import Span
 from cnnlib.table import Table, number, size
 
@@ -63,6 +60,11 @@ class Cost:
     convention = CONVENTION
 
     @property
+    def module(self) -> nn.Module:
+        """The network without its numbers, for renderers that ask a layer for its kernel size."""
+        return self._copy.module
+
+    @property
     def params(self) -> int:
         """Scalars in all parameters, each tensor once; biases and norm scales included, buffers not."""
         return sum(row.params for row in self.rows)
@@ -98,7 +100,15 @@ class Cost:
             (_label(r), r.kind, r.out, r.params, r.macs, size(r.memory) if r.memory else "", _sees(r.span))
             for r in self.rows
         ]
-        total = ("total", "", None, self.params, self.macs, size(self.memory) + " at peak", self.receptive_field)
+        total = (
+            "total",
+            "",
+            None,
+            self.params,
+            self.macs,
+            size(self.memory) + " at peak",
+            self.receptive_field,
+        )
         columns = ("layer", "kind", "output", "params", "MACs", "memory", "sees")
         caption = f"{self.name}: image {number(self.image)}, batch {self.batch}, {str(self.dtype)[6:]}. {CONVENTION}"
         if self.unsupported:
@@ -119,7 +129,8 @@ class Cost:
         """The rows as comma-separated text, memory in bytes."""
         columns = ("name", "kind", "out", "params", "macs", "activations", "memory", "sees")
         rows = (
-            (_label(r), r.kind, r.out, r.params, r.macs, r.activations, r.memory, _sees(r.span)) for r in self.rows
+            (_label(r), r.kind, r.out, r.params, r.macs, r.activations, r.memory, _sees(r.span))
+            for r in self.rows
         )
         return Table(columns, rows).to_csv()
 
@@ -140,135 +151,10 @@ def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     return tuple(ceil(s.size) for s in span)
 
 
-def _span(axes: Sequence[Span | None]) -> Span | tuple[Span, ...] | None:
-    spans = tuple(s for s in axes if s is not None)
-    return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
-
-
-@dataclass
-class _Event:
-    """One operation that did arithmetic or made a new map."""
-
-    op: str
-    out: Shape
-    numel: int
-    work: Work
-    params: int
-    memory: int
-    span: Span | tuple[Span, ...] | None
-    layer: bool
-
-
-@dataclass
-class _Frame:
-    """One call of one module. Holds no tensor, so that maps die when the network lets go of them."""
-
-    name: str
-    module: nn.Module
-    call: int
-    got: list[Shape]
-    events: list[_Event | _Frame] = field(default_factory=list)
-    out: Shape = ()
-    numel: int = 0
-    span: Span | tuple[Span, ...] | None = None
-
-
-class _Counter(TorchDispatchMode):
-    """Sees every operation, in order, and files it under the module that runs."""
-
-    def __init__(self, copy: MetaCopy) -> None:
-        super().__init__()
-        self.weights = {_key(t) for t in copy.tensors()}
-        self.unused = {_key(p): p.numel() for p in copy.module.parameters()}
-        self.unsupported: dict[str, int] = {}
-        self.root = _Frame("", copy.module, 0, [])
-        self.stack = [self.root]
-        self.spans: Span | tuple[Span, ...] | None = None
-        self.live = self.peak = 0
-        self._held: dict[int, weakref.finalize] = {}
-        self._names: dict[nn.Module, list[str]] = {}
-        for name, module in copy.module.named_modules(remove_duplicate=False):
-            self._names.setdefault(module, []).append(name)
-        self._calls: dict[str, int] = {}
-        self._last: tuple[int, _Event] | None = None
-
-    def enter(self, module: nn.Module, args: Sequence) -> None:
-        """A module begins; one that stands at several places is named by the parent that called it."""
-        inside = self.stack[-1].name + "." if self.stack[-1].name else ""
-        names = self._names.get(module, [type(module).__name__])
-        name = next((n for n in names if n.startswith(inside)), names[0])
-        call = self._calls[name] = self._calls.get(name, -1) + 1
-        frame = _Frame(name, module, call, [tuple(t.shape) for t in tree_leaves(args) if isinstance(t, Tensor)])
-        self.stack[-1].events.append(frame)
-        self.stack.append(frame)
-
-    def leave(self, out: object) -> None:
-        """A module ends with this output."""
-        frame = self.stack.pop()
-        first = next((t for t in tree_leaves(out) if isinstance(t, Tensor)), None)
-        if first is not None:
-            frame.out, frame.numel, frame.span = tuple(first.shape[1:]), first.numel(), _span(axes_of(first))
-
-    def where(self) -> tuple[str, nn.Module, list[Shape]]:
-        """The module that was running, for the message of an error."""
-        frame = self.stack[-1]
-        return frame.name, frame.module, frame.got
-
-    def see(self, tensor: Tensor) -> int:
-        """Counts a new map as alive until it is freed; returns its bytes."""
-        key = _key(tensor)
-        if key in self._held or key in self.weights or not (tensor.is_floating_point() or tensor.is_complex()):
-            return 0
-        storage = tensor.untyped_storage()
-        n_bytes = storage.nbytes()
-        self.live += n_bytes
-        self.peak = max(self.peak, self.live)
-        self._held[key] = weakref.finalize(storage, self._free, key, n_bytes)
-        return n_bytes
-
-    def _free(self, key: int, n_bytes: int) -> None:
-        self.live -= n_bytes
-        del self._held[key]
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        outs = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-        ins = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        if not outs or not ins:
-            return result
-        packet, out, work, layer = func.overloadpacket, outs[0], Work(), False
-        rule, move = RULES.get(packet), FREE.get(packet)
-        if rule is not None:
-            work, layer = rule.work(args, out), rule.layer
-        elif move is None:
-            name = packet.__name__
-            self.unsupported[name] = self.unsupported.get(name, 0) + 1
-        look = rule.axes if rule else move
-        axes = look(args, out) if look else joined(ins, out.ndim)
-        for t in outs:
-            t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), _span(axes))
-        return result
-
-    def _file(self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, span) -> None:
-        params = sum(self.unused.pop(_key(t), 0) for t in ins)
-        self.spans = span or self.spans
-        if any(work) or memory or params:
-            event = _Event(op, tuple(out.shape[1:]), out.numel(), work, params, memory, span, layer)
-            self.stack[-1].events.append(event)
-            self._last = _key(out), event
-        elif self._last and self._last[0] == _key(out) and self._last[1].numel == out.numel():
-            self._last[1].out = tuple(out.shape[1:])  # a view of the last result: its final shape
-
-
-def _key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def _rows(frame: _Frame):
+def _rows(frame: Frame):
     """A layer makes one row; in the ``forward`` of a larger module each operation makes its own."""
     kind = type(frame.module).__name__
-    events = [e for e in frame.events if isinstance(e, _Event)]
+    events = [e for e in frame.events if isinstance(e, Event)]
     leaf = len(events) == len(frame.events) and next(frame.module.children(), None) is None
     if leaf and sum(e.work.macs > 0 for e in events) < 2:
         work = sum((e.work for e in events), Work())
@@ -278,7 +164,7 @@ def _rows(frame: _Frame):
         )  # fmt: skip
         return
     for e in frame.events:
-        if isinstance(e, _Frame):
+        if isinstance(e, Frame):
             yield from _rows(e)
         elif any(e.work) or e.params or e.op in ("cat", "stack"):
             op = e.op.rstrip("_")
@@ -291,7 +177,7 @@ def _rows(frame: _Frame):
 def _idle_rows(copy: MetaCopy, unused: dict[int, int]):
     """Parameters that the forward pass did not touch, a row for each module that holds some."""
     for name, module in copy.module.named_modules():
-        idle = sum(unused.pop(_key(p), 0) for p in module.parameters(recurse=False))
+        idle = sum(unused.pop(key(p), 0) for p in module.parameters(recurse=False))
         if idle:
             kind = type(module).__name__
             yield Row(f"{name or kind} (not used)", kind, (), idle, 0, 0, None, 0, Work())
@@ -309,12 +195,12 @@ def trace(
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """
     copy = MetaCopy(net, image, batch, dtype)
-    counter = _Counter(copy)
+    counter = Counter(copy)
     inputs = copy.inputs()
     for x in inputs:
         x._cnnlib_axes = (None, None, *(Span() for _ in x.shape[2:]))[: x.ndim]
         counter.see(x)
-    counter.spans = _span(axes_of(inputs[0]))
+    counter.spans = span_of(axes_of(inputs[0]))
     del x
     copy.run(inputs, counter, counter.enter, counter.leave, counter.where)
     rows = [row for e in counter.root.events for row in _rows(e)]

@@ -98,7 +98,7 @@ def _out(stage: Stage) -> tuple[int, ...]:
 
 
 def _words(stage: Stage, modules: dict[str, nn.Module]) -> tuple[str, str]:
-    """Headline of a block and what follows in light letters: a layer and its window, or the name of a module."""
+    """Headline of a block (a layer with its window, or a module) and what follows in light letters."""
     first, times = stage.rows[0], f" (×{stage.times})" if stage.times > 1 else ""
     if first.name != stage.name:
         return stage.name, f": {sum(row.layer for row in stage.rows)} layers{times}"
@@ -115,10 +115,10 @@ def network(cost) -> Drawing:
     """
     if not cost.rows:
         raise ValueError(f"{cost.name} has no rows: there is nothing to draw")
-    modules = dict(cost._copy.module.named_modules())
+    modules = dict(cost.module.named_modules())
     image = cost.image if isinstance(cost.image[0], int) else cost.image[0]
-    parts, cells, y = [], [("image", "", svg.shape(image), "")], 12.0
-    y, floor = _slab(parts, y, None, "other", image, ("image", ""), "image")
+    parts, cells = [], [("image", "", svg.shape(image), "")]
+    y, floor = _slab(parts, 12.0, None, "other", image, ("image", ""), "image")
     for stage in _stages(cost.rows):
         kinds = [row.kind for row in stage.rows if row.layer] or [stage.rows[0].kind]
         words, out = _words(stage, modules), _out(stage)
@@ -139,7 +139,7 @@ def _slab(
     name: str,
     note: str = "",
 ) -> tuple[float, float]:
-    """Adds one block below ``y`` with a line from ``floor``; returns where the next begins and this one ends."""
+    """Adds a block at ``y`` with a line from ``floor``; returns where the next begins and this ends."""
     high = 6 + 3.2 * log2(out[0] + 1)
     wide = 14 + (17 * log2(out[1]) if len(out) == 3 else 0)
     row = max(46.0, high + 10)
@@ -178,6 +178,6 @@ def _box(place: Place) -> list[str]:
         out.append(svg.rect(x - place.w / 2, place.y, place.w, place.h, paint, round, place.node.name))
         for i, words in enumerate(place.words):
             middle = place.y + place.h / 2 + 19 * (i - (len(place.words) - 1) / 2)
-            quiet = i and i == len(place.words) - 1
-            out.append(svg.text(x, middle, words, bold=not i, colour=svg.MUTED if quiet else svg.INK))
+            colour = svg.MUTED if i and i == len(place.words) - 1 else svg.INK
+            out.append(svg.text(x, middle, words, bold=not i, colour=colour))
     return out

@@ -19,21 +19,13 @@ _UNARY = {
     "dropout": "Dropout", "softmax": "Softmax", "max_pool2d": "MaxPool2d", "avg_pool2d": "AvgPool2d",
     "adaptive_avg_pool2d": "AdaptiveAvgPool2d", "mean": "mean", "amax": "max", "pad": "pad", "sum": "sum",
 }  # fmt: skip
-_JOINS = {
-    "add": "+",
-    "iadd": "+",
-    "radd": "+",
-    "mul": "×",
-    "imul": "×",
-    "rmul": "×",
-    "cat": "concat",
-    "sub": "−",
-}
+_JOINS = {"add": "+", "mul": "×", "cat": "concat"}
+_SAME = {"iadd": "add", "imul": "mul", "radd": "add", "rmul": "mul", "concat": "cat"}
 
 
 @dataclass(frozen=True)
 class Node:
-    """One layer, or one operation of a ``forward``, and the nodes that it reads (their places in the graph)."""
+    """One layer, or one operation of a ``forward``, and the places of the nodes that it reads."""
 
     name: str
     kind: str
@@ -100,6 +92,7 @@ class _Recorder(TorchFunctionMode):
         if self.inside_leaf() or not reads or not any(isinstance(t, Tensor) for t in tree_leaves(out)):
             return out
         name = getattr(func, "__name__", "").strip("_")
+        name = _SAME.get(name, name)
         kind = _JOINS.get(name, name) if len(reads) > 1 else _UNARY.get(name)
         if kind is None:
             self.mark(out, reads[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from textwrap import fill
 
@@ -45,7 +46,7 @@ class _Bend:
 
     rank: int
     x: float = 0.0
-    span: float = 8.0
+    span: float = 0.0
 
 
 def _follows(node: Node) -> bool:
@@ -98,10 +99,14 @@ def placed(places: list[Place]) -> tuple[list[Place], list[list[tuple[float, flo
         p.rank = 1 + max((places[r].rank for r in p.node.reads), default=-1)
         p.w = 32.0 if len(p.words[0]) == 1 else 74.0 if p.node.joins else even
         p.h = 32.0 if p.node.joins else 12.0 + 19 * len(p.words)
+    readers = Counter(r for p in places for r in p.node.reads)
     chains = []  # from a node over the bends of its line to the reader
     for p in places:
         for r in p.node.reads:
-            bends = [_Bend(k) for k in range(places[r].rank + 1, p.rank)]
+            # The line of a branch runs straight below its box; that of a shortcut needs little room.
+            bends = [
+                _Bend(k, span=8.0 if readers[r] > 1 else even) for k in range(places[r].rank + 1, p.rank)
+            ]
             chains.append([places[r], *bends, p])
     ranks = _ranks(places, chains)
     _spread(ranks, chains)

@@ -66,7 +66,9 @@ class MetaCopy:
         if isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
             net = net.module
         if isinstance(net, torch.jit.ScriptModule):
-            raise ValueError(f"{type(net).__name__} is scripted and hides its layers: trace the Python module")
+            raise ValueError(
+                f"{type(net).__name__} is scripted and hides its layers: trace the Python module"
+            )
         if not isinstance(net, nn.Module):
             raise ValueError(f"net={type(net).__name__}: need a torch.nn.Module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
@@ -79,9 +81,13 @@ class MetaCopy:
             memo = {id(t): _without_numbers(t, dtype) for t in _tensors_in(net, set())}
             self.held = list(memo.values())  # deepcopy writes more into the memo
             self.module = copy.deepcopy(net, memo)
-        if any(isinstance(t, UninitializedTensorMixin) for t in self.tensors()):  # lazy layers: a first, uncounted run
+        if any(
+            isinstance(t, UninitializedTensorMixin) for t in self.tensors()
+        ):  # lazy layers: a first, uncounted run
             self.module.eval()
-            self._forward(self.inputs(), torch.no_grad(), nullcontext(), lambda: ("", self.module, self.shapes))
+            self._forward(
+                self.inputs(), torch.no_grad(), nullcontext(), lambda: ("", self.module, self.shapes)
+            )
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor that the network holds: parameters, buffers, and plain attributes."""
@@ -125,7 +131,11 @@ class MetaCopy:
         except Exception as error:
             name, module, got = where()
             shapes = ", ".join(str(shape) for shape in got)
-            layer = f"layer {name!r} ({type(module).__name__}) got {shapes}{_needs(module)}" if name else "its forward"
+            layer = (
+                f"layer {name!r} ({type(module).__name__}) got {shapes}{_needs(module)}"
+                if name
+                else "its forward"
+            )
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             asked = ", ".join(str(shape) for shape in self.shapes)
             raise ValueError(
@@ -145,9 +155,6 @@ class MetaCopy:
 
         self.module.train()
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-        out = self._forward(
-            self.inputs(), torch.enable_grad(), hooks, lambda: ("", self.module, self.shapes)
-        )
+        out = self._forward(self.inputs(), torch.enable_grad(), hooks, lambda: ("", self.module, self.shapes))
         del out
         return sum(saved.values())
-

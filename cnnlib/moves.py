@@ -7,7 +7,8 @@ from math import prod
 
 from torch import Tensor
 
-from cnnlib.ops import Axes, _packets, axes_of, joined
+from cnnlib.axes import Axes, axes_of, joined, lost, packed
+from cnnlib.ops import packets
 from cnnlib.shapes import Span
 
 
@@ -17,8 +18,16 @@ def _same(args: Sequence, out: Tensor) -> Axes:
 
 
 def _view(args: Sequence, out: Tensor) -> Axes:
-    """An axis keeps its place if it comes out whole: as many elements before it, and as long."""
+    """An axis keeps its place if it comes out whole: as many elements before it, and as long.
+
+    A linear layer on (N, H, W, C) flattens to (N H W, C) and back; the flat tensor remembers what it packs.
+    """
     x, spans, taken = args[0], [None] * out.ndim, 0
+    shape, axes = packed(x)
+    if shape and tuple(out.shape[:-1]) == shape:
+        return (*axes, None)
+    if out.ndim == 2 and x.ndim > 2 and out.shape[1] == x.shape[-1]:
+        out._cnnlib_packed = tuple(x.shape[:-1]), axes_of(x)[:-1]
     for i, span in enumerate(axes_of(x)):
         if span is None:
             continue
@@ -100,12 +109,8 @@ def _cat(args: Sequence, out: Tensor) -> Axes:
     return joined(args[0], out.ndim)
 
 
-def _lost(args: Sequence, out: Tensor) -> Axes:
-    return (None,) * out.ndim
-
-
 def _table(*groups: tuple[str, Callable[[Sequence, Tensor], Axes]]) -> dict:
-    return {packet: axes for names, axes in groups for packet in _packets(names)}
+    return {packet: axes for names, axes in groups for packet in packets(names)}
 
 
 FREE = _table(
@@ -116,17 +121,24 @@ FREE = _table(
     ("squeeze", _squeeze),
     ("select", _select),
     ("slice", _slice),
-    ("constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d "
-     "replication_pad3d", _pad),
+    (
+        """constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
+        replication_pad3d""",
+        _pad,
+    ),
     ("expand", _expand),
     ("cat", _cat),
     ("index", _index),
-    ("clone contiguous copy alias detach lift_fresh _to_copy dropout split split_with_sizes unbind chunk unsafe_split "
-     "unsafe_chunk resolve_conj fill zero masked_fill set_data requires_grad channel_shuffle roll flip", _same),
-    ("stack empty empty_like empty_strided new_empty zeros zeros_like new_zeros ones ones_like new_ones full full_like "
-     "new_full arange linspace scalar_tensor rand randn rand_like randn_like randint randperm eye tril triu "
-     "index_select gather scatter embedding as_strided unfold repeat pixel_shuffle pixel_unshuffle im2col sort topk "
-     "eq ne lt gt le ge logical_not logical_and logical_or bitwise_not nonzero one_hot meshgrid uniform normal random "
-     "sym_size sym_stride sym_numel sym_storage_offset _local_scalar_dense is_same_size new_empty_strided index_put "
-     "tril_indices triu_indices grid_sampler_2d slice_scatter select_scatter diagonal", _lost),
-)  # fmt: skip
+    (
+        """clone contiguous copy alias detach lift_fresh _to_copy dropout split split_with_sizes unbind chunk
+        unsafe_split unsafe_chunk resolve_conj fill zero masked_fill channel_shuffle roll flip""",
+        _same,
+    ),
+    (
+        """stack empty_like new_empty zeros_like new_zeros ones_like new_ones full_like new_full rand_like randn_like
+        tril triu index_select gather scatter embedding as_strided unfold repeat pixel_shuffle pixel_unshuffle im2col
+        sort topk eq ne lt gt le ge logical_not logical_and logical_or bitwise_not nonzero uniform normal random
+        new_empty_strided index_put grid_sampler_2d slice_scatter select_scatter diagonal""",
+        lost,
+    ),
+)

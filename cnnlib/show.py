@@ -9,16 +9,17 @@ from textwrap import dedent
 # Colours for pages without a style sheet of their own (Colab). All are of middle lightness and read on light
 # and on dark grounds; :where() gives way to any rule of the page, such as those of the course's site.
 _COLOURS = {
-    "#B5540F": ".k, .kn, .kc, .kd, .kt, .ow, .o",
-    "#2E7FC1": ".nf, .nc, .fm, .nd",
+    "#C15A10": ".k, .kn, .kc, .kd, .kt, .ow, .o",
+    "#2D7DBD": ".nf, .nc, .fm, .nd",
     "#3D8A3D": ".s, .s1, .s2, .sd, .sa, .si, .se",
-    "#8F6AB8": ".mi, .mf, .nb, .bp, .vm",
-    "#7A7A7A": ".c1, .c, .ch",
+    "#8D67B7": ".mi, .mf, .nb, .bp, .vm",
+    "#787878": ".c1, .c, .ch",
 }
 _STYLE = "".join(
     f":where({', '.join('.cnn-source ' + name for name in names.split(', '))}) {{color: {colour}}}"
     for colour, names in _COLOURS.items()
 )
+_CAPTION = "font-size: 0.85em; opacity: 0.85; padding: 0.3em 0.6em"
 _BOX = "overflow-x: auto; white-space: pre; max-width: 100%"
 
 
@@ -26,15 +27,17 @@ class Source:
     """Pieces of Python text with captions. Prints as text, shows highlighted in a notebook."""
 
     def __init__(self, pieces: list[tuple[str, str]]) -> None:
-        self.pieces = tuple(pieces)  # caption, code
+        """``pieces``: caption and code of each."""
+        self.pieces = tuple(pieces)
 
     def __repr__(self) -> str:
+        """The code as text, each piece below its caption."""
         return "\n\n".join(f"# {caption}\n{code}" for caption, code in self.pieces)
 
     def _repr_html_(self) -> str:
         boxes = (
-            f'<div class="cnn-source highlight" style="margin: 0 0 1em">'
-            f'<div class="cnn-source-caption" style="font-size: 0.85em; opacity: 0.8">{escape(caption)}</div>'
+            '<div class="cnn-source highlight" style="margin: 0 0 1em">'
+            f'<div class="cnn-source-caption" style="{_CAPTION}">{escape(caption)}</div>'
             f'<pre tabindex="0" style="{_BOX}">{_highlighted(code)}</pre></div>'
             for caption, code in self.pieces
         )

@@ -36,6 +36,7 @@ def styled(draw: Callable) -> Callable:
 
     @wraps(draw)
     def draw_styled(*args, **options):
+        plt.draw_if_interactive()  # loads the backend: a notebook changes settings then, which have to stay
         with plt.rc_context():
             plt.rcdefaults()
             plt.rcParams.update(STYLE)

@@ -18,8 +18,9 @@ PAINT = {
 }
 _WORDS = {
     "Conv2d": "conv", "Linear": "fully connected", "MaxPool2d": "max pool", "AvgPool2d": "average pool",
-    "AdaptiveAvgPool2d": "average pool", "mean": "average pool", "BatchNorm2d": "BN", "LocalResponseNorm": "LRN",
-    "Subsample": "subsample", "ScaledTanh": "tanh", "Tanh": "tanh", "Sigmoid": "sigmoid", "Dropout": "dropout", "relu": "ReLU", "adaptive_avg_pool2d": "average pool",
+    "AdaptiveAvgPool2d": "average pool", "adaptive_avg_pool2d": "average pool", "mean": "average pool",
+    "BatchNorm2d": "BN", "LocalResponseNorm": "LRN", "Subsample": "subsample", "ScaledTanh": "tanh",
+    "Tanh": "tanh", "Sigmoid": "sigmoid", "Dropout": "dropout", "relu": "ReLU", "max_pool2d": "max pool",
 }  # fmt: skip
 
 
@@ -80,8 +81,8 @@ def text(
     colour: str = INK,
     more: str = "",
 ) -> str:
-    """A line of letters, centred at height y; ``more`` follows in light letters."""
-    weight = ' font-weight="600"' if bold else ""
+    """A line of letters, centred at height y; ``more`` follows in light letters. A single sign is larger."""
+    weight = (' font-weight="600"' if bold else "") + (' font-size="22"' if len(words) == 1 else "")
     tail = (
         f'<tspan font-weight="400" font-size="{SIZE - 1}" fill="{MUTED}">{escape(more)}</tspan>'
         if more
@@ -108,20 +109,19 @@ class Drawing:
     def __init__(
         self, width: float, height: float, parts: Sequence[str], name: str, rows: Sequence[str]
     ) -> None:
-        """``parts``: SVG elements; ``name``: what is drawn, for readers who hear it; ``rows``: a line a block."""
+        """``parts``: SVG elements; ``name``: what is drawn; ``rows``: a line a block."""
         self.rows = tuple(rows)
         label = escape(f"{name}: " + "; ".join(" ".join(row.split()) for row in rows), quote=True)
         w, h = num(width), num(height)
         self.svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
-            f'aria-label="{label}" '
-            f'font-family="{FONT}" font-size="{SIZE}" style="max-width:100%;height:auto">'
-            f'<title>{escape(name)}</title><rect width="100%" height="100%" rx="10" fill="#FFFFFF"/>'
-            + "".join(parts)
-            + "</svg>"
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
+            f'role="img" aria-label="{label}" font-family="{FONT}" font-size="{SIZE}" '
+            f'style="max-width:100%;height:auto"><title>{escape(name)}</title>'
+            f'<rect width="100%" height="100%" rx="10" fill="#FFFFFF"/>{"".join(parts)}</svg>'
         )
 
     def __repr__(self) -> str:
+        """The rows, for where no picture shows."""
         return "\n".join(self.rows)
 
     def _repr_svg_(self) -> str:

@@ -11,13 +11,10 @@ from html import escape
 
 
 def number(value: object) -> str:
-    """A cell's text: whole numbers with thousands commas, shapes as 64×56×56, nothing for ``None``.
-
-    Numbers break nowhere; a shape is joined by thin no-break spaces on no side, as it stands on a page.
-    """
+    """A cell's text: whole numbers with thousands commas, shapes as 64×56×56, nothing for ``None``."""
     if value is None:
         return ""
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, bool | str):
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
@@ -59,7 +56,8 @@ class Table:
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"row {i} has {len(row)} cells, the table {len(self.columns)} columns: give each row one cell a column"
+                    f"row {i} has {len(row)} cells, the table {len(self.columns)} columns: "
+                    "give each row one cell a column"
                 )
 
     def _cells(self) -> list[list[str]]:
@@ -89,14 +87,14 @@ class Table:
     def _repr_html_(self) -> str:
         left = self._left()
 
-        def row(cells: Sequence[str], tag: str, extra: str = "") -> str:
+        def row(cells: Sequence[str], tag: str, attributes: str = "") -> str:
+            scope = ' scope="col"' if tag == "th" else ""
+            style = [f"text-align:{'left' if flush else 'right'};white-space:nowrap" for flush in left]
             fields = (
-                f'<{tag}{scope} style="text-align:{"left" if flush else "right"};white-space:nowrap">{escape(c)}</{tag}>'
-                for c, flush, scope in zip(
-                    cells, left, [' scope="col"' if tag == "th" else ""] * len(left), strict=True
-                )
+                f'<{tag}{scope} style="{how}">{escape(text)}</{tag}>'
+                for text, how in zip(cells, style, strict=True)
             )
-            return f"<tr{extra}>{''.join(fields)}</tr>"
+            return f"<tr{attributes}>{''.join(fields)}</tr>"
 
         cells = self._cells()
         body = [

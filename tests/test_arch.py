@@ -160,8 +160,9 @@ def test_lenet5_keeps_its_units_in_the_linear_range(nets):
 def test_two_groups_are_two_towers():
     conv = nn.Conv2d(96, 256, 5, padding=2, groups=2)
     x = torch.randn(1, 96, 9, 9)
-    tower = [F.conv2d(x[:, 48 * i :][:, :48], conv.weight[128 * i :][:128], conv.bias[128 * i :][:128], padding=2) for i in (0, 1)]  # fmt: skip
-    assert torch.allclose(conv(x), torch.cat(tower, 1), atol=1e-5)
+    towers = zip(x.split(48, 1), conv.weight.split(128), conv.bias.split(128), strict=True)
+    apart = [F.conv2d(half, weight, bias, padding=2) for half, weight, bias in towers]
+    assert torch.allclose(conv(x), torch.cat(apart, 1), atol=1e-5)
 
 
 def test_the_towers_meet_where_the_paper_says(nets):
@@ -176,7 +177,9 @@ def test_the_order_is_conv_relu_norm_pool(nets):
 
 
 def test_the_paper_image_side_is_wrong_by_three_pixels(nets):
-    shapes = [nets["alexnet_2012"].features[0](torch.zeros(1, 3, side, side)).shape[-1] for side in (224, 227)]
+    shapes = [
+        nets["alexnet_2012"].features[0](torch.zeros(1, 3, side, side)).shape[-1] for side in (224, 227)
+    ]
     assert shapes == [54, 55]
 
 

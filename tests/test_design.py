@@ -15,8 +15,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "table", "layers", "init", "arch", "ops", "moves", "meta", "cost", "datasets", "augment", "schedule",
-    "train", "probe", "plot", "diagram", "show", "runs", "grading", "cli", "__main__",
+    "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter", "cost",
+    "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
+    "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
+    "experiments", "runs", "grading", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -49,7 +51,8 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_module_has_one_idea_and_says_it(path):
     text = path.read_text(encoding="utf8")
-    assert len(text.splitlines()) <= 350
+    if "sheets" not in path.parts:  # a sheet is data
+        assert len(text.splitlines()) <= 250
     assert ast.get_docstring(ast.parse(text)), "a module opens with a sentence on what it is for"
 
 
@@ -96,6 +99,10 @@ def test_chapters_define_nothing_that_the_package_has():
         for cell in jupytext.read(path).cells:
             if cell.cell_type != "code":
                 continue
-            plain = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
-            names = {n.name for n in ast.walk(ast.parse(plain)) if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+            plain = "\n".join(
+                line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!"))
+            )
+            names = {
+                n.name for n in ast.walk(ast.parse(plain)) if isinstance(n, ast.ClassDef | ast.FunctionDef)
+            }
             assert not names & public, (path.name, names & public)

@@ -80,7 +80,10 @@ def test_a_span_is_what_enumeration_reaches(windows):
         span = span.through(*window)
     for unit in (0, 1, 7):
         first, last = seen(windows, unit)
-        assert (first, last) == (span.start + unit * span.stride, span.start + unit * span.stride + span.size - 1)
+        assert (first, last) == (
+            span.start + unit * span.stride,
+            span.start + unit * span.stride + span.size - 1,
+        )
 
 
 def test_dilated_windows_see_13_and_25_pixels():

@@ -10,19 +10,25 @@ import pytest
 import cnnlib
 from cnnlib.table import Table, compare, number, of, size
 
-TABLE = Table(("layer", "out", "params"), [("conv", (64, 56, 56), 23296), ("a|b <i>", None, 7)], "One image.", total=True)
+TABLE = Table(
+    ("layer", "out", "params"),
+    [("conv", (64, 56, 56), 23296), ("a|b <i>", None, 7)],
+    "One image.",
+    total=True,
+)
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1234567, "1,234,567"), ((64, 56, 56), "64×56×56"), (None, ""), ("as it is", "as it is"), (0.5, "0.5"), (True, "True")],
+    [(1234567, "1,234,567"), ((64, 56, 56), "64×56×56"), (None, ""), ("as it is", "as it is"), (0.5, "0.5")],
 )  # fmt: skip
 def test_cells(value, text):
     assert number(value) == text
 
 
 @pytest.mark.parametrize(
-    ("n", "text"), [(802_816, "784 KiB"), (186_624, "182.25 KiB"), (400, "400 B"), (2**31, "2 GiB"), (0, "0 B")]
+    ("n", "text"),
+    [(802_816, "784 KiB"), (186_624, "182.25 KiB"), (400, "400 B"), (2**31, "2 GiB"), (0, "0 B")],
 )
 def test_sizes(n, text):
     assert size(n) == text

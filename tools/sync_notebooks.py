@@ -15,7 +15,6 @@ import hashlib
 import os
 import re
 import sys
-import textwrap
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -23,24 +22,12 @@ from posixpath import normpath
 import jupytext
 import nbformat
 from book import BRANCH, REPOSITORY, ROOT, SITE, address, sources, texts_of_notebooks
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from run_notebook import Broken, execute, tidy_output
+
+from cnnlib.grading.source import student_notebook
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-SECONDS_PER_CELL = 600
 INSTALL = f"try:\n    import cnnlib\nexcept ImportError:\n    %pip install -q git+{REPOSITORY}"
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",  # the same rounding everywhere, and two notebooks at once do not fight for cores
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "PYTHONHASHSEED": "0",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}
-
-
-class Broken(Exception):
-    """A notebook that cannot be made; the message names the file and the cell."""
 
 
 # What the text says
@@ -78,8 +65,13 @@ def with_absolute_links(markdown, folder):
 
 
 def described(source):
-    """The notebook that a text describes: install cell, absolute links, stable ids, no outputs."""
-    nb = jupytext.read(source)
+    """The notebook that a text describes: install cell, absolute links, stable ids, no outputs.
+
+    An exercise sheet is described in the form that students get, without its solutions.
+    """
+    text = source.read_text(encoding="utf8")
+    is_sheet = source.parent.name == "exercises"
+    nb = student_notebook(text) if is_sheet else jupytext.reads(text, fmt="md:myst")
     nb.metadata = {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
     nb.nbformat, nb.nbformat_minor = 4, 5
     folder = source.parent.relative_to(ROOT).as_posix()
@@ -108,76 +100,6 @@ def package_digest():
         text = file.read_text(encoding="utf8")
         digest.update(f"{file.relative_to(ROOT).as_posix()}\0{text}\0".encode())
     return digest.hexdigest()
-
-
-# Running it
-
-
-class ThisPython(KernelSpecManager):
-    """Finds one kernel, the Python that runs this file, whatever else is installed for the user."""
-
-    def get_kernel_spec(self, kernel_name):
-        argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=40", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name=KERNEL["display_name"], language="python")
-
-
-class Client(NotebookClient):
-    def create_kernel_manager(self):
-        self.km = AsyncKernelManager(kernel_spec_manager=ThisPython())
-        return self.km
-
-
-def without_private_paths(text):
-    text = text.replace(str(ROOT) + os.sep, "").replace(str(ROOT), ".")
-    text = re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", text)
-    home = str(Path.home())
-    return text.replace(home + os.sep, "~" + os.sep) if len(home) > 3 else text
-
-
-def tidy_output(cell, output):
-    """Take the machine's folders out of an output, and give a picture the alt text of its cell."""
-    if "text" in output:
-        output.text = without_private_paths(output.text)
-    data = output.get("data", {})
-    for mime, value in data.items():
-        if mime.startswith(("text/", "image/svg")) and isinstance(value, str):
-            data[mime] = without_private_paths(value)
-    alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
-    for mime in data:
-        if alt and mime.startswith("image/"):
-            output.metadata.setdefault(mime, {})["alt"] = alt
-
-
-def execute(nb, source):
-    """Run all cells of `nb` in the folder of `source`; raises Broken with the file and the cell."""
-    os.environ.update(ENVIRONMENT)
-    name = source.relative_to(ROOT).as_posix()
-    client = Client(
-        nb,
-        timeout=SECONDS_PER_CELL,
-        record_timing=False,
-        coalesce_streams=True,
-        allow_errors=False,
-        force_raise_errors=True,
-        resources={"metadata": {"path": str(source.parent)}},
-    )
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    started = []
-    client.on_cell_execute = lambda cell, cell_index: started.append(cell)
-    try:
-        client.execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        number = next((n for n, cell in enumerate(code, 1) if started and cell is started[-1]), 1)
-        reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-        source = textwrap.indent(code[number - 1].source, "    ")
-        told = f"{name}: code cell {number} failed; the notebook is left as it was.\n{source}\n{reason}"
-        raise Broken(told) from None
-    for number, cell in enumerate(code, 1):
-        for output in cell.outputs:
-            tidy_output(cell, output)
-            if output.get("name") == "stderr":
-                raise Broken(f"{name}: code cell {number} wrote to stderr:\n{output.text}")
-    nb.metadata.language_info = {"name": "python"}  # without the patch version of Python, which is only noise
 
 
 # Text and notebook in step
@@ -212,7 +134,7 @@ def build(source, force):
     old, new = stored(source), described(source)
     code, package = code_digest(new), package_digest()
     made_from = {} if old is None else old.metadata.get("cnnlib", {})
-    if made_from.get("code") == code and not force:
+    if not force and made_from.get("code") == code == code_digest(old):
         outputs = iter([cell for cell in old.cells if cell.cell_type == "code"])
         for cell in (cell for cell in new.cells if cell.cell_type == "code"):
             before = next(outputs)
@@ -262,6 +184,8 @@ def main():
     parser.add_argument("-j", type=int, default=2, metavar="N", help="notebooks at once (default 2)")
     asked = parser.parse_args()
     files = [file.resolve().with_suffix(".md") for file in asked.files] or sources()
+    if missing := [file for file in map(Path, asked.files) if not file.with_suffix(".md").exists()]:
+        parser.error(f"there is no text {', '.join(map(str, missing))}")
     if asked.check:
         return check(files if asked.files else sorted({*files, *texts_of_notebooks()}))
     failed = 0

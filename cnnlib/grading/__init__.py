@@ -1,4 +1,4 @@
-"""Exercise sheets: practice in the notebook (``check``), grading of a folder of notebooks (``cnnlib grade``)."""
+"""Exercise sheets: practice in a notebook (``check``), and grading of a folder of them (``cnnlib grade``)."""
 
 
 def __getattr__(name: str):

@@ -1,7 +1,7 @@
 """The process that stands between the grader and one student's code: ``python -m cnnlib.grading.child``.
 
-It reads one request (JSON) from its standard input and never runs a line of the student's. For every probe it forks
-a process that does, under limits, and writes one line of JSON about it to its standard output.
+It reads one request (JSON) from its standard input and never runs a line of the student's. For every probe it
+forks a process that does, under limits, and writes one line of JSON about it to its standard output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from cnnlib.grading import student
-from cnnlib.grading.sheet import load
+from cnnlib.grading.sheet import Sheet, load
 
 FRAME = 2**17  # bytes of one line about a probe
 SURVEY = 2**23  # the same for the survey, which returns the cells
@@ -38,12 +38,13 @@ class Ending:
     lines: list[object] = field(default_factory=list)
     status: str = ""  # timeout, crashed or tampered
     message: str = ""
+    late: bool = False  # the clock, not the CPU time, ended it: that may be the machine's fault
 
 
 def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: int) -> Ending:
     """Run ``job`` in a process of its own until it has said ``count`` lines, died, or met a limit.
 
-    ``limits``: ``cpu`` and ``wall`` in seconds, ``memory`` in bytes on top of what the process has at the start.
+    ``limits``: ``cpu`` and ``wall`` in seconds, ``memory`` in bytes on top of what the process starts with.
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -58,7 +59,7 @@ def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: i
     os.close(reader)
     status, cpu = buried(pid, GRACE if ended else 0)
     if ended:
-        ending.status, ending.message = death(status, cpu >= limits["cpu"] - 0.1)
+        ending.status, ending.message = death(status, cpu > limits["cpu"] / 2)
     return ending
 
 
@@ -94,18 +95,19 @@ def address_space() -> int:
 
 
 def write(writer: int, line: object) -> None:
+    """Send one line of JSON."""
     data = json.dumps(line).encode() + b"\n"
     while data:
         data = data[os.write(writer, data) :]
 
 
 def listen(reader: int, count: int, deadline: float, most: int) -> tuple[Ending, bool]:
-    """Up to ``count`` lines of at most ``most`` bytes each; whether the other end closed before it had said them."""
+    """Up to ``count`` lines of at most ``most`` bytes, and whether the other end closed before that."""
     ending, rest = Ending(), b""
     while len(ending.lines) < count:
         ready, _, _ = select.select([reader], [], [], max(0, deadline - time.monotonic()))
         if not ready:
-            ending.status, ending.message = "timeout", "took too long"
+            ending.status, ending.message, ending.late = "timeout", "took too long", True
             return ending, False
         data = os.read(reader, 2**16)
         if not data:
@@ -122,7 +124,7 @@ def listen(reader: int, count: int, deadline: float, most: int) -> tuple[Ending,
 
 
 def buried(pid: int, grace: float) -> tuple[int, float]:
-    """Kill a process and its group, after ``grace`` seconds to die by itself; its wait status and CPU seconds."""
+    """Kill a process and its group, ``grace`` seconds from now; its wait status and CPU seconds."""
     end = time.monotonic() + grace
     gone, status, usage = os.wait4(pid, os.WNOHANG)
     while not gone and time.monotonic() < end:
@@ -137,10 +139,13 @@ def buried(pid: int, grace: float) -> tuple[int, float]:
     return status, usage.ru_utime + usage.ru_stime
 
 
-def death(status: int, used_up: bool) -> tuple[str, str]:
-    """Status and message of a process that ended without an answer."""
+def death(status: int, worked: bool) -> tuple[str, str]:
+    """Status and message of a process that ended without an answer; ``worked``: it used much of its CPU time.
+
+    The system enforces the limit by counting clock ticks, so a process may seem to die a little before it.
+    """
     code = os.waitstatus_to_exitcode(status)
-    if code in (-signal.SIGXCPU, -signal.SIGKILL) and used_up:
+    if code == -signal.SIGXCPU or code == -signal.SIGKILL and worked:
         return "timeout", "took too long"
     if code < 0:
         return "crashed", f"the process died ({signal.Signals(-code).name})"
@@ -154,13 +159,17 @@ def report(ending: Ending) -> dict:
         return {"status": "tampered", "message": "something else than an answer came back", "notes": []}
     notes = [str(note)[: student.LONGEST] for note in notes[:20]]
     if len(ending.lines) < 2:
-        return {"status": ending.status, "message": ending.message, "notes": notes}
+        return {"status": ending.status, "message": ending.message, "notes": notes, "late": ending.late}
     result = ending.lines[1]
     status = result.get("status") if type(result) is dict else None
     if status == "value" and "value" in result:
         return {"status": "value", "value": result["value"], "notes": notes}
     if status in STATUSES:
-        return {"status": status, "message": str(result.get("message"))[: 2 * student.LONGEST], "notes": notes}
+        return {
+            "status": status,
+            "message": str(result.get("message"))[: 2 * student.LONGEST],
+            "notes": notes,
+        }
     return {"status": "tampered", "message": "something else than an answer came back", "notes": notes}
 
 
@@ -174,16 +183,17 @@ def serve(request: dict, tell: Callable[[dict], None]) -> None:
     tell({key: found.get(key, empty) for key, empty in (("notes", []), ("shortcuts", []), ("sheet", ""))})
     cells, safe = found.get("cells", request["cells"]), False
     for question in request["questions"]:
-        exercise = sheet.exercise(question["exercise"])
-
-        def job(say: student.Say, exercise=exercise, draws=question["draws"]) -> None:
-            student.answer(cells, sheet, exercise, draws, safe, say)
-
-        ending = forked(job, 2, limits, FRAME)
-        if not ending.lines and not safe:  # loading died or never ended: from here on only what is surely harmless
+        ending = probe(cells, sheet, question, safe, limits)
+        if not ending.lines and not safe:  # loading died or never ended: from here on only what is harmless
             safe = True
-            ending = forked(job, 2, limits, FRAME)
+            ending = probe(cells, sheet, question, safe, limits)
         tell(report(ending))
+
+
+def probe(cells: student.Cells, sheet: Sheet, question: dict, safe: bool, limits: dict) -> Ending:
+    """Put one question to the cells: a line when they are loaded, and one with the answer."""
+    exercise, draws = sheet.exercise(question["exercise"]), question["draws"]
+    return forked(lambda say: student.answer(cells, sheet, exercise, draws, safe, say), 2, limits, FRAME)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Reading what students hand in: any notebook that holds code, however its metadata suffered; never a traceback."""
+"""Reading what students hand in: any notebook that holds code, however its metadata suffered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from pathlib import Path
 
 LARGEST = 100 * 2**20  # bytes of a file, pictures in its outputs included
 MOST_CODE = 2**20  # characters of code
-BEGINNINGS = {b"%PDF": "a PDF file", b"PK\x03\x04": "a zip archive", b"<": "a web page (HTML)", b"\x1f\x8b": "a gzip archive"}
+BEGINNINGS = {
+    b"%PDF": "a PDF file",
+    b"PK\x03\x04": "a zip archive",
+    b"<": "a web page (HTML)",
+    b"\x1f\x8b": "a gzip archive",
+}
 
 
 class Unreadable(ValueError):
@@ -90,13 +95,14 @@ def cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
 
 
 def text(source: object) -> str:
-    """A cell's source, stored as one text or as lines; halves of surrogate pairs, which no file can hold, go."""
+    """A cell's source, stored as one text or as lines, without halves of surrogate pairs."""
     lines = source if isinstance(source, list) else [source]
     joined = "".join(line for line in lines if isinstance(line, str))
     return joined.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
 
 
 def checked(notebook: Notebook) -> Notebook:
+    """The notebook, if its code is not absurdly long."""
     if sum(len(source) for _, source in notebook.code) > MOST_CODE:
         raise Unreadable("holds more than a million characters of code")
     return notebook

@@ -1,4 +1,4 @@
-"""``check("conv_out")``: tries an answer in the student's own notebook on public inputs and says, in plain text, how it did."""
+"""``check("conv_out")``: tries an answer in the student's notebook on public inputs and says how it did."""
 
 from __future__ import annotations
 

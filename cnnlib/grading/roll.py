@@ -11,7 +11,7 @@ from pathlib import Path
 
 # How learning platforms name files; every pattern has a group `id` and may have one `name`.
 NAMES = {
-    "file": r"(?:.*/)?(?P<id>[^/]+?)(\.ipynb)?\.\w+$",
+    "file": r"(?:.*/)?(?P<id>[^/]+?)(\.ipynb)?(\.\w+)?$",
     "folder": r"(?P<id>[^/]+)/.+$",
     "moodle": r"(?P<name>[^/]+?)_(?P<id>\d+)_assign\w*?_(?:file|onlinetext)_?/?.*$",
     "canvas": r"(?:.*/)?(?P<name>[^/_]+)_(?:LATE_)?(?P<id>\d+)_\d+_.*$",
@@ -53,10 +53,13 @@ def entries(folder: Path, names: str, roster: Path | None) -> list[Entry]:
 
 
 def compiled(names: str) -> re.Pattern:
+    """The pattern of a learning platform, or one that the user wrote."""
     try:
         pattern = re.compile(NAMES.get(names, names), re.S)
     except re.error as error:
-        raise ValueError(f"names={names!r} is no regular expression ({error}) and none of {', '.join(NAMES)}") from None
+        raise ValueError(
+            f"names={names!r} is no regular expression ({error}) and none of {', '.join(NAMES)}"
+        ) from None
     if "id" not in pattern.groupindex:
         raise ValueError(f"names={names!r} needs a group (?P<id>...) or must be one of {', '.join(NAMES)}")
     return pattern
@@ -103,5 +106,11 @@ def read_roster(path: Path) -> dict[str, str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or "id" not in rows[0]:
-        raise ValueError(f"roster={str(path)!r}: the file needs a first line with a column named id, and students below it")
-    return {clean(unicodedata.normalize("NFC", row["id"])): (row.get("name") or "").strip() for row in rows if row["id"]}
+        raise ValueError(
+            f"roster={str(path)!r}: the file needs a first line with a column named id, and students below it"
+        )
+    return {
+        clean(unicodedata.normalize("NFC", row["id"])): (row.get("name") or "").strip()
+        for row in rows
+        if row["id"]
+    }

@@ -42,11 +42,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A function that a student writes. Without probes it is practice: its solution is public, it is not graded.
+    """A function that a student writes. Without probes it is practice: a public solution, no points.
 
     ``given`` names constants of the sheet's text that are handed to ``run`` with the inputs.
-    ``run(ns, **inputs)`` calls the answer in the student's process; by default the function ``name`` gets the inputs
-    in their order, so that renamed parameters do no harm.
+    ``run(ns, **inputs)`` calls the answer in the student's process; by default the function ``name`` gets the
+    inputs in their order, so that renamed parameters do no harm.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Exercise:
 
     @property
     def points(self) -> int:
+        """The most that it can bring."""
         return sum(probe.points for probe in self.probes)
 
     def answer(self, ns: Mapping[str, object], inputs: Inputs) -> object:
@@ -81,17 +82,21 @@ class Sheet:
 
     @property
     def id(self) -> str:
+        """Chapter and revision, such as "cost/1"."""
         return f"{self.name}/{self.revision}"
 
     @property
     def graded(self) -> tuple[Exercise, ...]:
+        """The exercises that bring points."""
         return tuple(exercise for exercise in self.exercises if exercise.probes)
 
     @property
     def points(self) -> int:
+        """The most that the sheet can bring."""
         return sum(exercise.points for exercise in self.exercises)
 
     def exercise(self, name: str) -> Exercise:
+        """The exercise of this name."""
         return next(exercise for exercise in self.exercises if exercise.name == name)
 
 

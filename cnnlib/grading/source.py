@@ -1,7 +1,8 @@
-"""The text of a sheet, chapters/exercises/NAME.md, in its forms: for students, solved, and with other constants.
+"""The text of a sheet, chapters/exercises/NAME.md, in its forms: for students, solved, with other constants.
 
-Markers of the text: ``### BEGIN SOLUTION`` and ``### END SOLUTION``; a first line ``# cnnlib exercise cost/1: name,
-practice`` (or ``graded``); a cell that assigns ``VARIANT``, the constants with the values each may take, the book's first.
+Markers of the text: ``### BEGIN SOLUTION`` and ``### END SOLUTION``; the first line of an answer's cell,
+``# cnnlib exercise cost/1: conv_out, practice`` (or ``graded``); a cell that assigns ``VARIANT``, a dict of
+constants, each with the values that it may take, the book's first.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def find_text(name: str) -> Path:
         path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
         raise ValueError(
-            f"sheet={name!r}: there is no file {path}; run this inside a clone of the course (the text, which holds the "
-            "solutions, is not in the installed package) or give the path of the .md file"
+            f"sheet={name!r}: there is no file {path}; run this in a clone of the course (the text, which "
+            "holds the solutions, is not in the installed package) or give the path of the .md file"
         )
     return path
 
@@ -43,7 +44,9 @@ def sheet_of(text: str) -> Sheet:
         raise ValueError('the text of a sheet must have a line like SHEET = "cost/1"')
     sheet = load(found[1])
     if sheet.revision != int(found[2]):
-        raise ValueError(f"the text is {found[1]}/{found[2]}, the package knows {sheet.id}: take both from one version")
+        raise ValueError(
+            f"the text is {found[1]}/{found[2]}, the package knows {sheet.id}: take both from one version"
+        )
     return sheet
 
 
@@ -70,7 +73,7 @@ def read(text: str):
 
 
 def student_notebook(text: str, variant: int | None = None):
-    """The notebook that students get: solutions stripped, those of practice exercises folded below their check.
+    """The notebook that students get: no solutions but those of practice exercises, folded below the check.
 
     Raises ``ValueError`` for a solution marker without its partner and for an exercise with no solution.
     """
@@ -80,9 +83,13 @@ def student_notebook(text: str, variant: int | None = None):
         header = HEADER.match(cell.source) if cell.cell_type == "code" else None
         blank, solutions = SOLUTION.subn(BLANK, cell.source)
         if MARKER.search(blank):
-            raise ValueError(f"a ### BEGIN SOLUTION or ### END SOLUTION has no partner in the cell {cell.source[:60]!r}")
+            raise ValueError(
+                f"a ### BEGIN SOLUTION or ### END SOLUTION has no partner in the cell {cell.source[:60]!r}"
+            )
         if bool(header) != bool(solutions):
-            raise ValueError(f"an exercise has a header line and a solution, or neither: {cell.source[:60]!r}")
+            raise ValueError(
+                f"an exercise has a header line and a solution, or neither: {cell.source[:60]!r}"
+            )
         if header and header[2] == "practice":
             fold = folded(HEADER.sub("", cell.source))
         cell.source = blank
@@ -103,6 +110,7 @@ def solved_notebook(text: str, variant: int | None = None):
 
 
 def without_markers(source: str) -> str:
+    """The solved form of a cell."""
     return "\n".join(line for line in source.split("\n") if not MARKER.search(line))
 
 
@@ -116,9 +124,12 @@ def folded(source: str):
 
 
 def with_constants(text: str, variant: int | None) -> str:
-    """The text with plain assignments in place of the table ``VARIANT``, and the variant in the sheet's id."""
+    """The text with plain assignments in place of ``VARIANT``, and the variant in the sheet's id."""
     values = constants(text, variant)
-    lines = "\n".join(f"{name} = {value:_}" if type(value) is int else f"{name} = {value!r}" for name, value in values.items())
+    lines = "\n".join(
+        f"{name} = {value:_}" if type(value) is int else f"{name} = {value!r}"
+        for name, value in values.items()
+    )
     text = re.sub(r"^VARIANT = \{.*?^\}$", lines, text, flags=re.M | re.S)
     if variant is not None:
         sheet = sheet_of(text)

@@ -1,4 +1,4 @@
-"""A student's code, inside the process made for it: what is read of the cells, what is run of them, what comes back.
+"""A student's code in the process made for it: what is read of the cells, what is run, what comes back.
 
 Everything here runs in a throw-away process. Its words are never trusted: values are judged elsewhere.
 """
@@ -35,7 +35,9 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
             source, tree = parsed(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-            notes.append(f"cell {number}{line}: {type(error).__name__}: {getattr(error, 'msg', error)}; the cell is left out")
+            notes.append(
+                f"cell {number}{line}: {type(error).__name__}: {getattr(error, 'msg', error)}; it is left out"
+            )
             continue
         readable.append([number, source])
         for node in tree.body:
@@ -47,8 +49,15 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
         shortcuts |= {f"uses {name} (cell {number})" for name in used}
     for exercise in sheet.exercises:
         if len(found := places.get(exercise.name, [])) > 1:
-            notes.append(f"{exercise.name} is written in cells {', '.join(map(str, found))}: the last one counts")
-    return {"cells": readable, "notes": notes, "shortcuts": sorted(shortcuts), "sheet": str(sheet_id or "")}
+            notes.append(
+                f"{exercise.name} is written in cells {', '.join(map(str, found))}: the last one counts"
+            )
+    return {
+        "cells": readable,
+        "notes": notes[:50],
+        "shortcuts": sorted(shortcuts)[:50],
+        "sheet": str(sheet_id or "")[:LONGEST],
+    }
 
 
 def parsed(source: str) -> tuple[str, ast.Module]:
@@ -93,9 +102,11 @@ class Inert:
     """Stands for IPython's shell: takes every magic and does nothing."""
 
     def __getattr__(self, name: str) -> Inert:
+        """Any method is this object."""
         return self
 
     def __call__(self, *args: object, **kwargs: object) -> Inert:
+        """Any call gives this object."""
         return self
 
 
@@ -149,7 +160,7 @@ def where(error: BaseException) -> str:
 
 
 def answer(cells: Cells, sheet: Sheet, exercise: Exercise, draws: list[Inputs], safe: bool, say: Say) -> None:
-    """Load the cells, try one answer on all inputs, and say what came out: one word after loading, one at the end."""
+    """Load the cells and say so, then try one answer on all inputs and say what came out."""
     ns, notes = loaded(cells, sheet, safe)
     say({"loaded": notes[:20]})
     say(outcome(ns, exercise, draws))
@@ -173,5 +184,3 @@ def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
         return {"status": "error", "message": str(error)}
     except BaseException as error:  # SystemExit, KeyboardInterrupt, RecursionError and all others
         return {"status": "error", "message": told(error) + where(error)}
-
-

@@ -1,4 +1,4 @@
-"""The grader's side of one student's process: sends cells and questions, takes back lines, believes none of them."""
+"""The grader's side of one student's process: sends cells and questions, takes back lines, believes none."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Run:
     notes: list[str]
     shortcuts: list[str]
     sheet_id: str
+    late: bool  # a probe was stopped by the clock
 
 
 def environment(work: str) -> dict[str, str]:
@@ -78,7 +79,9 @@ def environment(work: str) -> dict[str, str]:
     }
 
 
-def run(sheet: str, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail) -> Run:
+def run(
+    sheet: str, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
+) -> Run:
     """Put questions to the code of one notebook, in a process of its own; raises ``Infra``."""
     request = {
         "sheet": sheet,
@@ -87,14 +90,20 @@ def run(sheet: str, cells: list[tuple[int, str]], questions: list[Question], lim
         "limits": {"cpu": limits.cpu, "wall": limits.wall, "memory": int(limits.memory * 2**30)},
     }
     with tempfile.TemporaryDirectory(prefix="cnnlib-grade-", ignore_cleanup_errors=True) as work:
-        lines = talk(jail(CHILD, Path(work)), work, json.dumps(request).encode(), (2 * len(questions) + 2) * limits.wall)
+        lines = talk(
+            jail(CHILD, Path(work)),
+            work,
+            json.dumps(request).encode(),
+            (2 * len(questions) + 2) * limits.wall,
+        )
     try:
         survey, *reports = [json.loads(line) for line in lines]
         outcomes = [outcome(report) for report in reports]
         notes = [*survey["notes"], *(reports[0]["notes"] if reports else [])]
-        result = Run(outcomes, [str(note) for note in notes], survey["shortcuts"], str(survey["sheet"]))
+        late = any(report.get("late") for report in reports)
+        result = Run(outcomes, [str(note) for note in notes], survey["shortcuts"], str(survey["sheet"]), late)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Infra(f"the student's process did not start or said something unknown: {error}") from None
+        raise Infra(f"the student's process said something unknown: {error}") from None
     if len(outcomes) != len(questions):
         raise Infra(f"the student's process ended after {len(outcomes)} of {len(questions)} probes")
     return result
@@ -102,26 +111,33 @@ def run(sheet: str, cells: list[tuple[int, str]], questions: list[Question], lim
 
 def talk(command: list[str], work: str, request: bytes, seconds: float) -> list[bytes]:
     """The lines that a command writes for a request, until it ends or its time is over."""
-    with subprocess.Popen(
-        command,
-        cwd=work,
-        env=environment(work),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        timer = threading.Timer(seconds, process.kill)
-        timer.start()
+    with tempfile.TemporaryFile() as errors:
         try:
-            process.stdin.write(request)
-            process.stdin.close()
-            return list(iter(lambda: process.stdout.readline(LINE), b""))
+            with subprocess.Popen(
+                command,
+                cwd=work,
+                env=environment(work),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            ) as process:
+                timer = threading.Timer(seconds, process.kill)
+                timer.start()
+                try:
+                    process.stdin.write(request)
+                    process.stdin.close()
+                    lines = list(iter(lambda: process.stdout.readline(LINE), b""))
+                finally:
+                    timer.cancel()
+                    process.kill()
         except OSError as error:
             raise Infra(f"the student's process cannot be reached: {error}") from None
-        finally:
-            timer.cancel()
-            process.kill()
+        errors.seek(0)
+        if not lines:
+            said = errors.read()[-300:].decode(errors="replace").strip()
+            raise Infra(f"the student's process did not start: {said}")
+    return lines
 
 
 def outcome(report: dict) -> Outcome:

@@ -51,7 +51,7 @@ def plain(value: object) -> object:
 
 
 def same(value: object, reference: object, inputs: object = None) -> str:
-    """What differs between a plain value and the right one, in words that do not tell the right one; "" if nothing.
+    """What is wrong with a plain value, in words that do not tell the right one; "" if nothing is.
 
     Lists and tuples are alike, and so are 56 and 56.0; numbers may differ by rounding (1e-9 of their size).
     """
@@ -95,6 +95,7 @@ def is_whole(value: object, least: int) -> bool:
 
 
 def both_whole(a: float, b: float) -> bool:
+    """Whether two numbers are compared exactly."""
     return type(a) is int and type(b) is int
 
 

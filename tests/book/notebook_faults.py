@@ -67,6 +67,8 @@ def code_faults(cell, number):
         yield f"has {len(lines)} lines, more than {MOST_LINES}"
     if any(len(line) > LONGEST_LINE for line in lines if "%pip" not in line):
         yield f"has a line of more than {LONGEST_LINE} columns"
+    if "### BEGIN SOLUTION" in cell.source:
+        yield "gives a solution away"
     if cell.source.rstrip().endswith(";"):
         yield "ends in a semicolon, which hides nothing when the outputs are compared"
     for output in cell.outputs:

@@ -1,5 +1,6 @@
 """`tools/env.py` installs once, and again only when a requirement changed."""
 
+import re
 import subprocess
 import sys
 
@@ -36,13 +37,11 @@ def test_it_installs_once_and_again_after_a_change(project):
     assert "Making" not in changed and "Installing" in changed
     assert install(project).stdout == ""
 
-
-def test_a_failed_installation_is_not_taken_for_done(project):
     (project / "requirements-none.txt").write_text("./no-such-folder\n")
-    assert install(project).returncode != 0
-    again = install(project)
-    assert again.returncode != 0
-    assert "could not install" in again.stderr
+    for _ in "once", "again":
+        failed = install(project)
+        assert failed.returncode != 0, "a failed installation is not taken for done"
+        assert "could not install" in failed.stderr
 
 
 def test_the_site_needs_no_torch():
@@ -61,3 +60,19 @@ def test_nothing_caps_torch_or_numpy():
         for name in ("torch", "numpy")
         if f"{name}=" in line or f"{name}<" in line
     ]
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf8"), re.M))
+    assert {"book", "test", "run"} <= targets
+    named = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / ".ci" / "run",
+        *ROOT.glob(".github/workflows/*.yml"),
+    ]
+    for file in named:
+        text = file.read_text(encoding="utf8")
+        commands = re.findall(r"(?:^|`|run: )make ([a-z]+)", text, re.M)
+        assert commands, file.name
+        assert set(commands) <= targets, file.name

@@ -102,6 +102,10 @@ def semicolon(nb):
     nb.cells[1].source = "ax.plot(x);"
 
 
+def solution(nb):
+    nb.cells[1].source = "### BEGIN SOLUTION\nprint(1)\n### END SOLUTION"
+
+
 def directive(nb):
     nb.cells[0].source += "\n\n```{note}\nWords.\n```"
 
@@ -144,7 +148,18 @@ def all_ignored(nb):
 
 PLANTED = [
     *(other_kernel, unexecuted, out_of_order, error_output, stderr, private_path, no_alt, file_name_as_alt),
-    *(img_without_alt, long_line, long_cell, unknown_tag, semicolon, directive, colon_fence, role, label),
+    *(
+        img_without_alt,
+        long_line,
+        long_cell,
+        unknown_tag,
+        semicolon,
+        solution,
+        directive,
+        colon_fence,
+        role,
+        label,
+    ),
     *(labelled_formula, macro, relative_image, image_without_alt, only_pictures, all_ignored),
 ]
 

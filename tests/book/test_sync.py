@@ -58,6 +58,16 @@ def test_a_stale_output_is_found(small_book):
     assert "run from other code" in stale.stdout
 
 
+def test_outputs_are_not_kept_under_other_cells(small_book):
+    small_book.sync()
+    notebook = read(small_book.notebook)
+    del notebook.cells[1]
+    nbformat.write(notebook, small_book.notebook)
+    assert small_book.sync("--check").returncode == 1
+    assert "tiny.ipynb: executed" in small_book.sync().stdout
+    assert small_book.sync("--check").returncode == 0
+
+
 def test_a_changed_package_is_told_but_does_not_fail(small_book):
     small_book.sync()
     assert "warning" not in small_book.sync("--check").stdout
@@ -95,6 +105,20 @@ def test_a_bad_cell_is_refused_and_the_notebook_left_alone(small_book, code, tol
     assert told in refused.stderr
     assert small_book.notebook.read_bytes() == before
     assert list(small_book.notebook.parent.glob(".*")) == []
+
+
+def test_a_sheet_gives_no_solution_away(small_book):
+    sheet = (
+        "\n```{code-cell} ipython3\n# cnnlib exercise tiny/1: f, graded\ndef f():\n    ### BEGIN SOLUTION\n"
+        "    return 'the secret'\n    ### END SOLUTION\n```\n"
+    )
+    small_book.write("chapters/exercises/tiny.md", small_book.text.read_text() + sheet)
+    made = small_book.sync()
+    assert made.returncode == 0, made.stderr
+    notebook = (small_book.root / "chapters" / "exercises" / "tiny.ipynb").read_text()
+    assert "raise NotImplementedError" in notebook
+    assert "secret" not in notebook
+    assert small_book.sync("--check").returncode == 0
 
 
 def test_private_folders_do_not_reach_the_notebook(small_book):

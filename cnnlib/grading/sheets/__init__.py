@@ -1,1 +1,1 @@
-"""One module a sheet, named like its chapter, each with a ``SHEET``. Practice values only: no solution is here."""
+"""One module a sheet, named like its chapter, each with a ``SHEET``: practice values, but no solutions."""

@@ -1,4 +1,4 @@
-"""Sheet *What a layer costs*: output size, weights, work, memory, receptive field, and a stem under a budget."""
+"""Sheet *What a layer costs*: output size, weights, work, memory, receptive field, a stem under a budget."""
 
 from __future__ import annotations
 
@@ -11,13 +11,25 @@ from cnnlib.shapes import Span, out_size
 # Weights and work
 
 
-def conv(rng: Random, stride: int = 1, groups: int = 1) -> dict[str, object]:
-    """A convolution on a map that is not square."""
+def conv(rng: Random, stride: int = 1, groups: int = 1, square: bool = False) -> dict[str, object]:
+    """A convolution: on a square map with padding that keeps its size, or on one that is not square."""
     kernel = rng.choice((3, 5, 7))
     height, width = rng.sample(range(12, 60), 2)
     c_in, c_out = (groups * n for n in rng.sample(range(2, 20), 2))
-    pad = rng.randrange(kernel // 2 + 1)
-    return dict(c_in=c_in, c_out=c_out, kernel=kernel, height=height, width=width, stride=stride, pad=pad, groups=groups)
+    if square:
+        width, pad = height, kernel // 2
+    else:
+        pad = rng.randrange(kernel // 2 + 1) if groups == 1 else 0
+    return dict(
+        c_in=c_in,
+        c_out=c_out,
+        kernel=kernel,
+        height=height,
+        width=width,
+        stride=stride,
+        pad=pad,
+        groups=groups,
+    )
 
 
 def leftover(rng: Random) -> dict[str, object]:
@@ -33,17 +45,18 @@ def leftover(rng: Random) -> dict[str, object]:
 
 
 def maps(rng: Random, layers: int, batch: int = 1, dtype: str = "float32") -> dict[str, object]:
-    """The maps of a chain of layers that trade resolution for channels, as (channels, height, width)."""
-    channels, height, width = 3, rng.randrange(40, 90), rng.randrange(40, 90)
-    chain = [[channels, height, width]]
-    for _ in range(layers):
-        channels = rng.randrange(channels, 3 * channels + 8)
-        height, width = height - rng.randrange(1, height // 3), width - rng.randrange(1, width // 3)
-        chain.append([channels, height, width])
-    return dict(maps=chain, batch=batch, dtype=dtype)
+    """The maps of a chain of layers, as [channels, height, width]; the two largest are no neighbours."""
+    while True:
+        channels = [3, *(rng.randrange(1, 60) for _ in range(layers))]
+        sides = sorted((rng.randrange(10, 60) for _ in channels), reverse=True)
+        chain = [[c, side, side + rng.randrange(1, 5)] for c, side in zip(channels, sides, strict=True)]
+        small_to_large = sorted(range(len(chain)), key=lambda i: chain[i][0] * chain[i][1] * chain[i][2])
+        if layers == 1 or abs(small_to_large[-1] - small_to_large[-2]) > 1:
+            return dict(maps=chain, batch=batch, dtype=dtype)
 
 
 def run_memory(ns, maps, **rest):
+    """Call the answer with tuples, as the text promises."""
     return ns["peak_memory"]([tuple(shape) for shape in maps], *rest.values())
 
 
@@ -61,6 +74,7 @@ def chain(rng: Random, strides=(1,), dilations=(1,)) -> dict[str, object]:
 
 
 def run_field(ns, layers):
+    """Call the answer with tuples, as the text promises."""
     return ns["receptive_field"]([tuple(layer) for layer in layers])
 
 
@@ -70,12 +84,13 @@ GIVEN = ("SIDE", "CHANNELS", "SEES", "MACS", "PARAMS")
 
 
 def run_stem(ns, **given):
+    """Call the answer with the constants as they were handed out."""
     ns.update(given)
     return ns["stem"]()
 
 
-def bill(layers: list[tuple[int, int, int, int]], side: int) -> tuple[int, int, int, int]:
-    """Side of the last map, pixels seen, MACs and parameters of convolutions (c_out, kernel, stride, pad) on RGB."""
+def totals(layers: list[tuple[int, int, int, int]], side: int) -> tuple[int, int, int, int]:
+    """Last side, pixels seen, MACs, parameters of convolutions (c_out, kernel, stride, pad) on 3 channels."""
     c_in, span, macs, params = 3, Span(), 0, 0
     for c_out, kernel, stride, pad in layers:
         side = out_size(side, kernel, stride, pad)
@@ -102,7 +117,7 @@ def form(layers: object, reference: object, inputs: dict) -> str:
         if layer[3] >= layer[1]:
             return f"layer {place} has a pad as large as its kernel, so some windows see only zeros"
     try:
-        side = bill(layers, inputs["SIDE"])[0]
+        side = totals(layers, inputs["SIDE"])[0]
     except ValueError:
         return "the kernel of one layer is larger than its padded map"
     if side != inputs["SIDE"] // 8:
@@ -116,7 +131,7 @@ def cheap(layers: object, reference: object, inputs: dict) -> str:
     """The right form, and within both budgets."""
     if wrong := form(layers, reference, inputs):
         return wrong
-    _, _, macs, params = bill(layers, inputs["SIDE"])
+    _, _, macs, params = totals(layers, inputs["SIDE"])
     if macs > (most := inputs["MACS"] * inputs["SIDE"] ** 2):
         return f"the stem needs {macs:,} MACs, {most:,} are allowed"
     if params > inputs["PARAMS"]:
@@ -128,123 +143,138 @@ def wide(layers: object, reference: object, inputs: dict) -> str:
     """The right form, within both budgets, and seeing enough."""
     if wrong := cheap(layers, reference, inputs):
         return wrong
-    sees = bill(layers, inputs["SIDE"])[1]
-    return "" if sees >= inputs["SEES"] else f"the stem sees {sees} pixels, at least {inputs['SEES']} are asked for"
+    sees = totals(layers, inputs["SIDE"])[1]
+    return (
+        ""
+        if sees >= inputs["SEES"]
+        else f"the stem sees {sees} pixels, at least {inputs['SEES']} are asked for"
+    )
 
 
 def nothing(rng: Random) -> dict[str, object]:
+    """The stem has no inputs but the constants."""
     return {}
 
 
 ROUND_DOWN = "A window that does not fit whole is dropped. How many whole steps fit?"
 GROUPS = "A filter reads only the channels of its own group. How many are that?"
 PLACES = "Count the places first: along the height, along the width, after stride and padding."
+TWO_MAPS = "Only two maps are held at a time: the one that a layer reads and the one that it writes."
 APART = "How many image pixels lie between two neighbours of the map that this layer reads?"
+
+CONV_OUT = Exercise(
+    "conv_out",
+    practice=(
+        Case(dict(n=7, kernel=3, stride=2), 3, "The window starts at pixel 0, 2 and 4: count the starts."),
+        Case(dict(n=28, kernel=5, stride=1, pad=2), 28, "Zeros are added at each of the two ends."),
+        Case(dict(n=25, kernel=2, stride=2), 12, ROUND_DOWN),
+        Case(dict(n=8, kernel=3, stride=2), 3, ROUND_DOWN),
+        Case(dict(n=224, kernel=7, stride=2, pad=3), 112, ROUND_DOWN),
+        Case(dict(n=227, kernel=11, stride=4, pad=2), 56, ROUND_DOWN),
+        Case(
+            dict(n=32, kernel=3, stride=1, pad=0, dilation=4),
+            24,
+            "With dilation 4, three pixels of the window cover more than three pixels of the line.",
+        ),
+    ),
+)
+
+CONV_PARAMS = Exercise(
+    "conv_params",
+    practice=(
+        Case(dict(c_in=3, c_out=4, kernel=1), 16, "Four filters of three weights, and what else?"),
+        Case(dict(c_in=3, c_out=64, kernel=11), 23_296, "A filter has kernel x kernel weights a channel."),
+        Case(dict(c_in=64, c_out=64, kernel=3, groups=1, bias=False), 36_864, "Here there is no bias."),
+        Case(dict(c_in=96, c_out=256, kernel=5, groups=2), 307_456, GROUPS),
+        Case(dict(c_in=64, c_out=64, kernel=3, groups=32, bias=False), 1_152, GROUPS),
+    ),
+)
+
+CONV_MACS = Exercise(
+    "conv_macs",
+    practice=(
+        Case(dict(c_in=3, c_out=4, kernel=1, height=2, width=2), 48, "Sixteen outputs, three products each."),
+        Case(dict(c_in=3, c_out=5, kernel=3, height=6, width=6), 2_160, PLACES + " Biases are additions."),
+        Case(dict(c_in=3, c_out=8, kernel=3, height=32, width=20, stride=2, pad=1), 34_560, PLACES),
+        Case(
+            dict(c_in=64, c_out=64, kernel=3, height=56, width=56, stride=1, pad=1, groups=32),
+            3_612_672,
+            GROUPS,
+        ),
+    ),
+    probes=(
+        Probe("a square map, stride 1", 1, lambda rng: conv(rng, square=True)),
+        Probe("a stride, and a last window that does not fit", 1, leftover),
+        Probe("groups", 1, lambda rng: conv(rng, groups=rng.choice((2, 4)))),
+    ),
+)
+
+PEAK_MEMORY = Exercise(
+    "peak_memory",
+    practice=(
+        Case(
+            dict(maps=[[1, 4, 4], [2, 4, 4]]), 192, "One layer: what it reads, and what it writes, in bytes."
+        ),
+        Case(dict(maps=[[1, 4, 4], [2, 4, 4], [8, 2, 2]]), 256, TWO_MAPS),
+        Case(dict(maps=[[8, 4, 4], [1, 4, 4], [8, 4, 4]]), 576, TWO_MAPS),
+        Case(
+            dict(maps=[[3, 8, 8], [8, 4, 4]], batch=10), 12_800, "Every image of the batch has its own maps."
+        ),
+        Case(
+            dict(maps=[[3, 8, 8], [8, 4, 4]], batch=1, dtype="uint8"), 320, "How many bytes has one number?"
+        ),
+    ),
+    probes=(
+        Probe("one layer", 1, lambda rng: maps(rng, 1)),
+        Probe("a chain of layers", 1, lambda rng: maps(rng, rng.randrange(3, 7))),
+        Probe(
+            "a batch, and other types",
+            1,
+            lambda rng: maps(
+                rng, rng.randrange(2, 6), rng.randrange(2, 65), rng.choice(("float64", "float16", "uint8"))
+            ),
+        ),
+    ),
+    run=run_memory,
+)
+
+RECEPTIVE_FIELD = Exercise(
+    "receptive_field",
+    practice=(
+        Case(dict(layers=[]), 1, "With no layer at all, a pixel sees itself."),
+        Case(dict(layers=[[3, 1, 1], [3, 1, 1]]), 5, "Neighbouring windows overlap."),
+        Case(dict(layers=[[3, 2, 1], [3, 1, 1]]), 7, APART),
+        Case(dict(layers=[[11, 4, 1], [3, 2, 1], [5, 1, 1], [3, 2, 1]]), 67, APART),
+        Case(dict(layers=[[3, 1, 1], [3, 1, 2], [3, 1, 3]]), 13, "A dilated window covers more pixels."),
+    ),
+    probes=(
+        Probe("stride 1", 1, chain),
+        Probe("several strides", 1, lambda rng: chain(rng, strides=(2, 3, 2))),
+        Probe("dilation", 1, lambda rng: chain(rng, dilations=(2, 3, 1))),
+        Probe("strides and dilation", 1, lambda rng: chain(rng, strides=(2, 3), dilations=(3, 2))),
+    ),
+    run=run_field,
+)
+
+STEM = Exercise(
+    "stem",
+    practice=(
+        Case({}, None, "Strides multiply: three layers of stride 2 make an eighth.", form),
+        Case({}, None, "Which layer costs most? Let it read fewer channels, or a smaller map.", cheap),
+        Case({}, None, "A layer on a smaller map adds more pixels to what a unit sees.", wide),
+    ),
+    probes=(
+        Probe("the right map, within both budgets", 1, nothing, 1, cheap),
+        Probe("sees enough, within both budgets", 4, nothing, 1, wide),
+    ),
+    given=GIVEN,
+    run=run_stem,
+)
 
 SHEET = Sheet(
     "cost",
     1,
-    exercises=(
-        Exercise(
-            "conv_out",
-            practice=(
-                Case(dict(n=7, kernel=3, stride=2), 3, "The window starts at pixel 0, 2 and 4: count the starts."),
-                Case(dict(n=28, kernel=5, stride=1, pad=2), 28, "Zeros are added at each of the two ends."),
-                Case(dict(n=25, kernel=2, stride=2), 12, ROUND_DOWN),
-                Case(dict(n=224, kernel=7, stride=2, pad=3), 112, ROUND_DOWN),
-                Case(dict(n=227, kernel=11, stride=4, pad=2), 56, ROUND_DOWN),
-                Case(
-                    dict(n=32, kernel=3, stride=1, pad=0, dilation=4),
-                    24,
-                    "With dilation 4, three pixels of the window cover more than three pixels of the line.",
-                ),
-            ),
-        ),
-        Exercise(
-            "conv_params",
-            practice=(
-                Case(dict(c_in=3, c_out=4, kernel=1), 16, "Four filters of three weights, and what else?"),
-                Case(dict(c_in=3, c_out=64, kernel=11), 23_296, "A filter has kernel x kernel weights a channel."),
-                Case(dict(c_in=64, c_out=64, kernel=3, groups=1, bias=False), 36_864, "Here there is no bias."),
-                Case(dict(c_in=96, c_out=256, kernel=5, groups=2), 307_456, GROUPS),
-                Case(dict(c_in=64, c_out=64, kernel=3, groups=32, bias=False), 1_152, GROUPS),
-            ),
-        ),
-        Exercise(
-            "conv_macs",
-            practice=(
-                Case(dict(c_in=3, c_out=4, kernel=1, height=2, width=2), 48, "Sixteen outputs, three products each."),
-                Case(dict(c_in=3, c_out=5, kernel=3, height=6, width=6), 2_160, PLACES + " Biases are additions."),
-                Case(dict(c_in=3, c_out=8, kernel=3, height=32, width=20, stride=2, pad=1), 34_560, PLACES),
-                Case(
-                    dict(c_in=64, c_out=64, kernel=3, height=56, width=56, stride=1, pad=1, groups=32),
-                    3_612_672,
-                    GROUPS,
-                ),
-            ),
-            probes=(
-                Probe("stride 1, one group", 1, conv),
-                Probe("a stride, and a last window that does not fit", 1, leftover),
-                Probe("groups", 1, lambda rng: conv(rng, groups=rng.choice((2, 4)))),
-            ),
-        ),
-        Exercise(
-            "peak_memory",
-            practice=(
-                Case(dict(maps=[[1, 4, 4], [2, 4, 4]]), 192, "One layer: what it reads, and what it writes, in bytes."),
-                Case(
-                    dict(maps=[[1, 4, 4], [2, 4, 4], [8, 2, 2]]),
-                    256,
-                    "Only two maps are held at a time: the one read and the one written.",
-                ),
-                Case(dict(maps=[[3, 8, 8], [8, 4, 4]], batch=10), 12_800, "Every image of the batch has its own maps."),
-                Case(dict(maps=[[3, 8, 8], [8, 4, 4]], batch=1, dtype="uint8"), 320, "How many bytes has one number?"),
-            ),
-            probes=(
-                Probe("one layer", 1, lambda rng: maps(rng, 1)),
-                Probe("a chain of layers", 1, lambda rng: maps(rng, rng.randrange(3, 7))),
-                Probe(
-                    "a batch, and other types",
-                    1,
-                    lambda rng: maps(
-                        rng, rng.randrange(2, 6), rng.randrange(2, 65), rng.choice(("float64", "float16", "uint8"))
-                    ),
-                ),
-            ),
-            run=run_memory,
-        ),
-        Exercise(
-            "receptive_field",
-            practice=(
-                Case(dict(layers=[]), 1, "With no layer at all, a pixel sees itself."),
-                Case(dict(layers=[[3, 1, 1], [3, 1, 1]]), 5, "Neighbouring windows overlap."),
-                Case(dict(layers=[[3, 2, 1], [3, 1, 1]]), 7, APART),
-                Case(dict(layers=[[11, 4, 1], [3, 2, 1], [5, 1, 1], [3, 2, 1]]), 67, APART),
-                Case(dict(layers=[[3, 1, 1], [3, 1, 2], [3, 1, 3]]), 13, "A dilated window covers more pixels."),
-            ),
-            probes=(
-                Probe("stride 1", 1, chain),
-                Probe("several strides", 1, lambda rng: chain(rng, strides=(2, 3, 2))),
-                Probe("dilation", 1, lambda rng: chain(rng, dilations=(2, 3, 1))),
-                Probe("strides and dilation", 1, lambda rng: chain(rng, strides=(2, 3), dilations=(3, 2))),
-            ),
-            run=run_field,
-        ),
-        Exercise(
-            "stem",
-            practice=(
-                Case({}, None, "Strides multiply: three layers of stride 2 make an eighth.", form),
-                Case({}, None, "Which layer costs most? Let it read fewer channels, or a smaller map.", cheap),
-                Case({}, None, "A layer on a smaller map adds more pixels to what a unit sees.", wide),
-            ),
-            probes=(
-                Probe("the right map, within both budgets", 1, nothing, 1, cheap),
-                Probe("sees enough, within both budgets", 4, nothing, 1, wide),
-            ),
-            given=GIVEN,
-            run=run_stem,
-        ),
-    ),
+    exercises=(CONV_OUT, CONV_PARAMS, CONV_MACS, PEAK_MEMORY, RECEPTIVE_FIELD, STEM),
     manual=("shrink_first",),
     shortcuts=("shapes", "out_size", "Span", "trace", "torch", "torchvision"),
 )

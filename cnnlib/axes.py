@@ -1,0 +1,166 @@
+"""What the units of a tensor see in the image, carried through each kind of operation.
+
+A traced tensor holds one entry an axis: the :class:`~cnnlib.shapes.Span` of its units along that axis of the
+image, or ``None`` where the axis is no place in the image: batch, channel, anything pooled over the whole map.
+Each rule takes the arguments of an ATen call and its output, and returns the entries of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import ceil, floor
+
+from torch import Tensor
+
+from cnnlib.shapes import Span
+
+Axes = tuple[Span | None, ...]
+
+
+def axes_of(x: object) -> Axes:
+    """What each axis of a traced tensor sees."""
+    return getattr(x, "_cnnlib_axes", None) or (None,) * getattr(x, "ndim", 0)
+
+
+def packed(x: Tensor) -> tuple[tuple[int, ...], Axes]:
+    """Shape and axes that a flattened tensor held before, or nothing."""
+    return getattr(x, "_cnnlib_packed", ((), ()))
+
+
+def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
+    """The union of several inputs, aligned at their last axes as broadcasting does.
+
+    An input that is constant along an axis, such as the gate of squeeze-and-excitation, is left out there.
+    """
+    out: list[Span | None] = [None] * ndim
+    for tensor in tensors:
+        for i, span in enumerate(reversed(axes_of(tensor))):
+            if span is not None and i < ndim:
+                held = out[ndim - 1 - i]
+                out[ndim - 1 - i] = span if held is None else held.union(span)
+    return tuple(out)
+
+
+def scaled(size, stride, start) -> Span:
+    """A span behind an enlargement: its stride may be a fraction of a pixel, its ends are whole pixels."""
+    stride = Fraction(stride)
+    return Span(ceil(size), stride.numerator if stride.denominator == 1 else stride, floor(start))
+
+
+def each(value: object, n: int) -> list[int]:
+    """A per-axis setting as ATen stores it: one number stands for all axes."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return values * n if len(values) == 1 else values
+
+
+def windows(x: Tensor, kernel, stride, pad, dilation) -> Axes:
+    """Behind windows that slide along the last axes."""
+    n = len(kernel)
+    settings = zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
+    spans = tuple(s and s.through(k, st, p, d) for s, k, st, p, d in settings)
+    return (None,) * (x.ndim - n) + spans
+
+
+def conv(args: Sequence, out: Tensor) -> Axes:
+    """Behind a convolution; a transposed one sees the inputs i with 0 <= j + p - i s <= (k - 1) d."""
+    x, weight, _, stride, pad, dilation, transposed = args[:7]
+    kernel = list(weight.shape[2:])
+    n = len(kernel)
+    stride, pad, dilation = (each(v, n) for v in (stride, pad, dilation))
+    if not transposed:
+        return windows(x, kernel, stride, pad, dilation)
+    spans = []
+    for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True):
+        if s is not None:
+            reach, first = (k - 1) * d, -((k - 1) * d - p) // st
+            s = scaled(s.size + reach // st * s.stride, Fraction(s.stride) / st, s.start + first * s.stride)
+        spans.append(s)
+    return (None,) * (x.ndim - n) + tuple(spans)
+
+
+def pool_settings(args: Sequence) -> tuple[list[int], ...]:
+    """Kernel, stride and padding of a pooling call, one number an axis; the stride is the kernel if none is given."""
+    x, kernel = args[0], args[1]
+    n = len(kernel) if len(kernel) > 1 else x.ndim - 2
+    kernel = each(kernel, n)
+    stride = each(args[2], n) if len(args) > 2 and args[2] else kernel
+    pad = each(args[3], n) if len(args) > 3 else [0] * n
+    return kernel, stride, pad
+
+
+def max_pool(args: Sequence, out: Tensor) -> Axes:
+    """Behind a maximum over windows."""
+    kernel, stride, pad = pool_settings(args)
+    dilation = each(args[4], len(kernel)) if len(args) > 4 else [1] * len(kernel)
+    return windows(args[0], kernel, stride, pad, dilation)
+
+
+def avg_pool(args: Sequence, out: Tensor) -> Axes:
+    """Behind a mean over windows; the mean of a whole map is no place in the image any more."""
+    kernel, stride, pad = pool_settings(args)
+    if list(args[0].shape[-len(kernel) :]) == kernel:  # the mean of a whole map: a global pool
+        return (None,) * out.ndim
+    return windows(args[0], kernel, stride, pad, [1] * len(kernel))
+
+
+def adaptive_pool(args: Sequence, out: Tensor) -> Axes:
+    """Behind windows that share out the map, from floor(i n / m) to ceil((i + 1) n / m)."""
+    x, n_axes = args[0], len(args[1])
+    spans = []
+    for s, n, m in zip(axes_of(x)[-n_axes:], x.shape[-n_axes:], out.shape[-n_axes:], strict=True):
+        if s is not None:
+            window = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+            whole = m == 1 and n > 1
+            s = (
+                None
+                if whole
+                else scaled(s.size + (window - 1) * s.stride, Fraction(s.stride) * n / m, s.start)
+            )
+        spans.append(s)
+    return (None,) * (x.ndim - n_axes) + tuple(spans)
+
+
+def nearest(args: Sequence, out: Tensor) -> Axes:
+    """Behind an enlargement that repeats the nearest unit."""
+    x, linear = args[0], args[0].ndim - 2
+    spans = [
+        s and scaled(s.size, Fraction(s.stride) * n / m, s.start)
+        for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True)
+    ]
+    return (None,) * 2 + tuple(spans[-linear:])
+
+
+def linear(args: Sequence, out: Tensor) -> Axes:
+    """Linear interpolation mixes two neighbours along each axis."""
+    near = nearest(args, out)
+    return near[:2] + tuple(
+        s and scaled(s.size + was.stride, s.stride, s.start)
+        for s, was in zip(near[2:], axes_of(args[0])[2:], strict=True)
+    )
+
+
+def reduced(args: Sequence, out: Tensor) -> Axes:
+    """Behind a sum, mean or maximum over some axes: those are no places any more."""
+    x = args[0]
+    dims = args[1] if len(args) > 1 and args[1] is not None else range(x.ndim)
+    gone = {d % x.ndim for d in (dims if isinstance(dims, list | tuple | range) else [dims])}
+    axes = axes_of(x)
+    if out.ndim == x.ndim:
+        return tuple(None if i in gone else s for i, s in enumerate(axes))
+    return tuple(s for i, s in enumerate(axes) if i not in gone)
+
+
+def rowwise(i: int) -> Callable[[Sequence, Tensor], Axes]:
+    """A product from the right treats each row of argument ``i`` alone: what the rows are, they stay."""
+
+    def axes(args: Sequence, out: Tensor) -> Axes:
+        out._cnnlib_packed = packed(args[i])
+        return (*axes_of(args[i])[: out.ndim - 1], None)
+
+    return axes
+
+
+def lost(args: Sequence, out: Tensor) -> Axes:
+    """Behind anything that mixes all places."""
+    return (None,) * out.ndim

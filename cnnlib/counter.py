@@ -1,0 +1,158 @@
+"""Watches one run of a network and files every operation under the layer that ran it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from cnnlib.axes import Axes, axes_of, joined
+from cnnlib.meta import MetaCopy
+from cnnlib.moves import FREE
+from cnnlib.ops import RULES, Work
+from cnnlib.shapes import Span
+
+Shape = tuple[int, ...]
+
+
+def key(tensor: Tensor) -> int:
+    """Names the memory behind a tensor; views share it."""
+    return tensor.untyped_storage()._cdata
+
+
+def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
+    """One span if all places of the image agree, else one an axis; ``None`` where there is none."""
+    spans = tuple(s for s in axes if s is not None)
+    return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
+
+
+@dataclass
+class Event:
+    """One operation that did arithmetic or made a new map."""
+
+    op: str
+    out: Shape
+    numel: int
+    work: Work
+    params: int
+    memory: int
+    span: Span | tuple[Span, ...] | None
+    layer: bool
+
+
+@dataclass
+class Frame:
+    """One call of one module. Holds no tensor, so that maps die when the network lets go of them."""
+
+    name: str
+    module: nn.Module
+    call: int
+    got: list[Shape]
+    events: list[Event | Frame] = field(default_factory=list)
+    out: Shape = ()
+    numel: int = 0
+    span: Span | tuple[Span, ...] | None = None
+
+
+class Counter(TorchDispatchMode):
+    """Sees every operation, in order, and files it under the module that runs."""
+
+    def __init__(self, copy: MetaCopy) -> None:
+        super().__init__()
+        self.weights = {key(t) for t in copy.tensors()}
+        self.unused = {key(p): p.numel() for p in copy.module.parameters()}
+        self.unsupported: dict[str, int] = {}
+        self.root = Frame("", copy.module, 0, [])
+        self.stack = [self.root]
+        self.spans: Span | tuple[Span, ...] | None = None
+        self.live = self.peak = 0
+        self._held: dict[int, weakref.finalize] = {}
+        self._names: dict[nn.Module, list[str]] = {}
+        for name, module in copy.module.named_modules(remove_duplicate=False):
+            self._names.setdefault(module, []).append(name)
+        self._calls: dict[str, int] = {}
+        self._last: tuple[int, Event] | None = None
+
+    def enter(self, module: nn.Module, args: Sequence) -> None:
+        """A module begins; one that stands at several places is named by the parent that called it."""
+        inside = self.stack[-1].name + "." if self.stack[-1].name else ""
+        names = self._names.get(module, [type(module).__name__])
+        name = next((n for n in names if n.startswith(inside)), names[0])
+        call = self._calls[name] = self._calls.get(name, -1) + 1
+        frame = Frame(
+            name, module, call, [tuple(t.shape) for t in tree_leaves(args) if isinstance(t, Tensor)]
+        )
+        self.stack[-1].events.append(frame)
+        self.stack.append(frame)
+
+    def leave(self, out: object) -> None:
+        """A module ends with this output."""
+        frame = self.stack.pop()
+        first = next((t for t in tree_leaves(out) if isinstance(t, Tensor)), None)
+        if first is not None:
+            frame.out, frame.numel, frame.span = (
+                tuple(first.shape[1:]),
+                first.numel(),
+                span_of(axes_of(first)),
+            )
+
+    def where(self) -> tuple[str, nn.Module, list[Shape]]:
+        """The module that was running, for the message of an error."""
+        frame = self.stack[-1]
+        return frame.name, frame.module, frame.got
+
+    def see(self, tensor: Tensor) -> int:
+        """Counts a new map as alive until it is freed; returns its bytes."""
+        held = key(tensor)
+        if (
+            held in self._held
+            or held in self.weights
+            or not (tensor.is_floating_point() or tensor.is_complex())
+        ):
+            return 0
+        storage = tensor.untyped_storage()
+        n_bytes = storage.nbytes()
+        self.live += n_bytes
+        self.peak = max(self.peak, self.live)
+        self._held[held] = weakref.finalize(storage, self._free, held, n_bytes)
+        return n_bytes
+
+    def _free(self, held: int, n_bytes: int) -> None:
+        self.live -= n_bytes
+        del self._held[held]
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        outs = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        ins = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        if not outs or not ins:
+            return result
+        packet, out, work, layer = func.overloadpacket, outs[0], Work(), False
+        rule, move = RULES.get(packet), FREE.get(packet)
+        if rule is not None:
+            work, layer = rule.work(args, out), rule.layer
+        elif move is None:
+            name = packet.__name__
+            self.unsupported[name] = self.unsupported.get(name, 0) + 1
+        look = rule.axes if rule else move
+        axes = look(args, out) if look else joined(ins, out.ndim)
+        for t in outs:
+            t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
+        self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), span_of(axes))
+        return result
+
+    def _file(
+        self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, span
+    ) -> None:
+        params = sum(self.unused.pop(key(t), 0) for t in ins)
+        self.spans = span or self.spans
+        if any(work) or memory or params:
+            event = Event(op, tuple(out.shape[1:]), out.numel(), work, params, memory, span, layer)
+            self.stack[-1].events.append(event)
+            self._last = key(out), event
+        elif self._last and self._last[0] == key(out) and self._last[1].numel == out.numel():
+            self._last[1].out = tuple(out.shape[1:])  # a view of the last result: its final shape

@@ -1,0 +1,124 @@
+"""The course's experiments, as data: which networks, on what images, by which recipe, judged by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from cnnlib import datasets
+from cnnlib.arch import alexnet, lenet
+from cnnlib.augment import Augment, crop, flip
+from cnnlib.datasets import Images
+from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
+from cnnlib.train import Recipe
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the things compared."""
+
+    build: Callable[[], nn.Module]
+    augment: tuple[Augment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Sides trained alike: same images, epochs and batches, and for each the best of the same peak ``rates``.
+
+    The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
+    compared with which. ``images``: how many training images are used.
+    """
+
+    question: str
+    data: Callable[[], tuple[Images, Images]]
+    images: int
+    sides: Mapping[str, Side]
+    pairs: tuple[tuple[str, str], ...]
+    recipe: Recipe
+    rates: tuple[float, ...]
+    metric: Metric = TEST_ACCURACY
+
+
+def _for(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) -> nn.Module:
+    """A network whose weights suit its nonlinearity (He et al. 2015): N(0, gain^2 / fan-in), biases 0.
+
+    With torch's own start, eight layers without normalisation stay at chance for most of such short runs.
+    """
+    net = build(**choices)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity=nonlinearity)
+            nn.init.zeros_(module.bias)
+    return net
+
+
+def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
+    return Side(partial(lenet.small, act=act, pool=pool))
+
+
+def _alexnet(*augment: Augment, **choices: object) -> Side:
+    """AlexNet's choices, one changed; without response normalisation unless asked for, as it triples the time."""
+    return Side(partial(_for, "relu", alexnet.small, **{"lrn": False, **choices}), augment)
+
+
+def _choice(question: str, **sides: Side) -> Experiment:
+    """AlexNet's own choice, the first side, against going without it; few images, so that overfitting shows."""
+    names = {name.replace("_", " "): side for name, side in sides.items()}
+    return Experiment(
+        question, datasets.fashion_mnist, 1500, names, (tuple(names),), Recipe(epochs=10, batch=32),
+        rates=(0.01, 0.03, 0.1),
+    )  # fmt: skip
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "lenet-relu-max-vs-tanh-avg": Experiment(
+        "LeNet of 1998 squashed and averaged; lectures draw it with ReLU and max-pooling. Does that change pay?",
+        datasets.mnist,
+        5000,
+        {
+            "tanh + avg": _lenet(nn.Tanh, nn.AvgPool2d),
+            "tanh + max": _lenet(nn.Tanh, nn.MaxPool2d),
+            "ReLU + avg": _lenet(nn.ReLU, nn.AvgPool2d),
+            "ReLU + max": _lenet(nn.ReLU, nn.MaxPool2d),
+        },
+        (("ReLU + max", "tanh + avg"), ("ReLU + avg", "tanh + avg"), ("tanh + max", "tanh + avg")),
+        Recipe(epochs=8, batch=64),
+        rates=(0.02, 0.06, 0.2),
+    ),
+    "alexnet-relu-vs-tanh": Experiment(
+        "Does a network with ReLUs reach 25 % training error sooner than one with tanh (Fig. 1 of the paper)?",
+        datasets.fashion_mnist,
+        5000,
+        {
+            "ReLU": _alexnet(dropout=0.0),
+            "tanh": Side(partial(_for, "tanh", alexnet.small, act=nn.Tanh, dropout=0.0, lrn=False)),
+        },
+        (("ReLU", "tanh"),),
+        Recipe(epochs=4, batch=32, decay=0.0),
+        rates=(0.01, 0.03, 0.1),
+        metric=EPOCHS_TO_25,
+    ),
+    "alexnet-overlap-pool": _choice(
+        "Does it help that the pools' windows overlap (3 x 3 instead of 2 x 2, stride 2)?",
+        overlapping_pools=_alexnet(),
+        touching_pools=_alexnet(pool_kernel=2),
+    ),
+    "alexnet-dropout": _choice(
+        "Does dropout in the linear layers help?",
+        dropout=_alexnet(),
+        no_dropout=_alexnet(dropout=0.0),
+    ),
+    "alexnet-augment": _choice(
+        "Does it help to mirror and shift the training images?",
+        augmented=_alexnet(flip, crop(2)),
+        not_augmented=_alexnet(),
+    ),
+    "alexnet-lrn": _choice(
+        "Does local response normalisation help?",
+        with_LRN=_alexnet(lrn=True),
+        without_LRN=_alexnet(),
+    ),
+}

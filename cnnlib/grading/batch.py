@@ -1,0 +1,89 @@
+"""Grades a folder: several notebooks at once, each result on disk at once, on a rerun only the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from cnnlib.grading import grader, notebook
+from cnnlib.grading.grader import Task
+from cnnlib.grading.jail import Jail
+from cnnlib.grading.roll import Entry
+from cnnlib.grading.supervise import Infra
+
+
+def key(task: Task, entry: Entry) -> str:
+    """Names a result: it changes with the student, the file and everything that the grade depends on."""
+    try:
+        digest = hashlib.sha256(notebook.load(entry.file)).hexdigest()
+    except notebook.Unreadable as error:
+        digest = str(error)
+    parts = [entry.id, entry.file.suffix.lower(), digest, task.versions()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def stored(results: Path, name: str) -> dict | None:
+    """A result that is on disk, or None."""
+    path = results / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write(path: Path, content: str) -> None:
+    """Write all or nothing: a stop half way leaves the old file, or none."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(content, encoding="utf-8", newline="")
+    half.replace(path)
+
+
+def kept(task: Task, entries: list[Entry], results: Path) -> dict[Entry, dict]:
+    """The results that need no new run."""
+    found = {entry: stored(results, key(task, entry)) for entry in entries}
+    return {entry: result for entry, result in found.items() if result is not None}
+
+
+def run(
+    task: Task, entries: list[Entry], results: Path, jobs: int, jail: Jail
+) -> Iterator[tuple[Entry, dict]]:
+    """Grade these entries and store each result; yields them as they are done.
+
+    Where the grader itself fails, the result has the status ``infra`` and is not stored. Whoever was
+    stopped by the clock beside others gets a second run alone, since that may be the machine's fault. Raises
+    ``Infra`` if the reference fails.
+    """
+    right = grader.reference(task, jail)
+
+    def attempt(entry: Entry) -> dict:
+        try:
+            return grader.grade(task, right, entry, jail)
+        except Infra as error:
+            return {
+                "id": entry.id,
+                "name": entry.name,
+                "status": "infra",
+                "notes": [str(error)],
+                "review": [],
+            }
+
+    def keep(entry: Entry, result: dict) -> tuple[Entry, dict]:
+        if result["status"] != "infra":
+            write(results / f"{key(task, entry)}.json", json.dumps(result, indent=1))
+        return entry, result
+
+    again = []
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(attempt, entry): entry for entry in entries}
+        try:
+            for done in as_completed(running):
+                entry = running[done]
+                if jobs > 1 and done.result().get("late"):
+                    again.append(entry)
+                else:
+                    yield keep(entry, done.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for entry in again:
+        yield keep(entry, attempt(entry))

@@ -1,0 +1,167 @@
+"""Grades one notebook: draws inputs, runs the reference and the student's code, judges outside of both."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cnnlib
+from cnnlib.grading import notebook, source, supervise
+from cnnlib.grading.jail import Jail
+from cnnlib.grading.roll import Entry
+from cnnlib.grading.sheet import Inputs, Probe, Sheet
+from cnnlib.grading.supervise import Infra, Limits, Outcome, Question
+
+WORST_FIRST = ("tampered", "crashed", "timeout", "memory", "error", "failed", "missing", "ok")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sheet as one class gets it: its text with all solutions, its variant, the seed of its inputs."""
+
+    sheet: Sheet
+    text: str
+    variant: int | None
+    seed: int
+    limits: Limits
+    isolation: str
+
+    @property
+    def questions(self) -> list[Question]:
+        """Every probe with its inputs; the same for the whole class."""
+        values = source.constants(self.text, self.variant)
+        questions = []
+        for exercise in self.sheet.graded:
+            given = {name: values[name] for name in exercise.given}
+            for number, probe in enumerate(exercise.probes):
+                rng = random.Random(f"{self.seed} {exercise.name} {number}")
+                questions.append(
+                    Question(exercise.name, [given | probe.inputs(rng) for _ in range(probe.draws)])
+                )
+        return questions
+
+    @property
+    def probes(self) -> list[Probe]:
+        """The probes that belong to the questions, in their order."""
+        return [probe for exercise in self.sheet.graded for probe in exercise.probes]
+
+    @property
+    def id(self) -> str:
+        """What the notebooks of this class say in ``SHEET``."""
+        return source.sheet_id(self.sheet, self.variant)
+
+    def versions(self) -> dict[str, object]:
+        """Everything that a result depends on besides the notebook."""
+        package = hashlib.sha256()
+        for path in sorted(Path(__file__).parent.rglob("*.py")):
+            package.update(path.read_bytes())
+        return {
+            "sheet": self.id,
+            "sheet_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
+            "seed": self.seed,
+            "limits": asdict(self.limits),
+            "isolation": self.isolation,
+            "cnnlib": cnnlib.__version__,
+            "grader_sha256": package.hexdigest(),
+            "python": sys.version.split()[0],
+        }
+
+
+def reference(task: Task, jail: Jail) -> list[Outcome]:
+    """The values of the solutions in the sheet's text, computed as a student's are; raises ``Infra``."""
+    cells = source.code_cells(source.solved_notebook(task.text, task.variant))
+    outcomes = supervise.run(task.sheet.name, cells, task.questions, task.limits, jail).outcomes
+    for question, outcome in zip(task.questions, outcomes, strict=True):
+        if outcome.status != "value":
+            raise Infra(
+                f"the reference for {question.exercise} gave no value: {outcome.status}, {outcome.message}"
+            )
+    return outcomes
+
+
+def judged(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outcome) -> dict:
+    """Status, points and message of one probe; the message tells no hidden input."""
+    status, message, review = outcome.status, outcome.message, ""
+    if status == "value":
+        status = "ok"
+        if type(outcome.value) is not list or len(outcome.value) != len(draws):
+            status, message = "tampered", "something else than an answer came back"
+        else:
+            try:
+                wrong = [
+                    probe.judge(*triple) for triple in zip(outcome.value, right.value, draws, strict=True)
+                ]
+            except Exception as error:  # a value that its judge did not foresee must not stop the class
+                wrong, review = (
+                    ["the value cannot be judged"],
+                    f"the judge failed: {type(error).__name__}: {error}",
+                )
+            if wrong := [line for line in wrong if line]:
+                count = f" ({len(wrong)} of {len(draws)} inputs)" if len(draws) > 1 else ""
+                status, message = "failed", wrong[0] + count
+    points = probe.points if status == "ok" else 0
+    found = {
+        "claim": probe.claim,
+        "status": status,
+        "points": points,
+        "max": probe.points,
+        "message": message,
+    }
+    return found | ({"review": review} if review else {})
+
+
+def exercises(task: Task, right: list[Outcome], outcomes: list[Outcome]) -> list[dict]:
+    """One entry for each graded exercise: its status is the worst of its probes'."""
+    probes: dict[str, list[dict]] = {}
+    for question, probe, outcome, wanted in zip(task.questions, task.probes, outcomes, right, strict=True):
+        probes.setdefault(question.exercise, []).append(judged(probe, question.draws, outcome, wanted))
+    return [
+        {
+            "name": name,
+            "status": min((probe["status"] for probe in found), key=WORST_FIRST.index),
+            "points": sum(probe["points"] for probe in found),
+            "max": sum(probe["max"] for probe in found),
+            "probes": found,
+        }
+        for name, found in probes.items()
+    ]
+
+
+def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
+    """The result of one student's file; raises ``Infra`` if the grader failed."""
+    result = {
+        "id": entry.id,
+        "name": entry.name,
+        "total": 0,
+        "max": task.sheet.points,
+        "exercises": [],
+        "manual": {},
+    }
+    try:
+        data = notebook.load(entry.file)
+        result["sha256"] = hashlib.sha256(data).hexdigest()
+        read = notebook.parse(data, entry.file.suffix.lower())
+    except notebook.Unreadable as error:
+        return result | {"status": "unreadable", "notes": [str(error)], "review": []}
+    run = supervise.run(task.sheet.name, read.code, task.questions, task.limits, jail)
+    found = exercises(task, right, run.outcomes)
+    review = list(run.shortcuts)
+    if run.sheet_id and run.sheet_id != task.id:
+        review.append(f"says it is sheet {run.sheet_id[:40]}, not {task.id}")
+    for exercise in found:
+        review += [
+            f"{exercise['name']}: {probe['review']}" for probe in exercise["probes"] if "review" in probe
+        ]
+        review += [f"{exercise['name']}: tampered"] if exercise["status"] == "tampered" else []
+    return result | {
+        "status": "graded",
+        "total": sum(exercise["points"] for exercise in found),
+        "exercises": found,
+        "manual": {name: notebook.written_answer(read, name)[:10_000] for name in task.sheet.manual},
+        "notes": run.notes,
+        "review": review,
+        "late": run.late,
+    }

@@ -1,0 +1,202 @@
+"""Experiments run, stored, drawn and judged: ``show(name)``, ``verdict(name)``, ``run(name)``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, replace
+from datetime import date
+from difflib import get_close_matches
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnnlib import cost, plot
+from cnnlib.datasets import Images
+from cnnlib.experiments import EXPERIMENTS, Experiment, Side
+from cnnlib.judge import Comparison, compare
+from cnnlib.schedule import Linear
+from cnnlib.train import Diverged, seeded, train
+
+__all__ = ["EXPERIMENTS", "compare", "load", "run", "show", "sides", "verdict"]
+
+SEARCH_SEED = 1000  # of the search for each side's rate; the runs that count have seeds 0, 1, ...
+
+
+def _experiment(name: str) -> Experiment:
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    near = get_close_matches(name, EXPERIMENTS, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
+    raise ValueError(f"no experiment is called {name!r}: {hint}")
+
+
+# Stored runs
+
+
+def load(name: str) -> dict:
+    """A stored experiment, as it stands in data/runs/NAME.json; ``ValueError`` if it is not there."""
+    _experiment(name)
+    path = Path(str(resources.files("cnnlib_data"))) / "runs" / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sides(stored: dict) -> dict[str, list[dict]]:
+    """The runs of each side."""
+    names = dict.fromkeys(run["net"] for run in stored["runs"])
+    return {name: [run for run in stored["runs"] if run["net"] == name] for name in names}
+
+
+def verdict(name: str) -> list[Comparison]:
+    """What the stored runs of an experiment show: a comparison for each of its pairs."""
+    runs, experiment = sides(load(name)), _experiment(name)
+    return [compare(runs[a], runs[b], experiment.metric) for a, b in experiment.pairs]
+
+
+def show(name: str):
+    """The stored curves of an experiment, thin lines single runs, thick lines their mean; returns the Axes."""
+    metric = _experiment(name).metric
+    stored = sides(load(name)).items()
+    groups = {side: [[metric.curve(row) for row in run["rows"]] for run in runs] for side, runs in stored}
+    return plot.curves(groups, metric.ylabel)
+
+
+# Running
+
+
+def _words(value: object) -> object:
+    """A setting for the record: functions by name and arguments, numbers as they are."""
+    if isinstance(value, partial):
+        arguments = [str(_words(v)) for v in value.args]
+        arguments += [f"{k}={_words(v)}" for k, v in value.keywords.items()]
+        return f"{_words(value.func)}({', '.join(arguments)})"
+    if isinstance(value, tuple):
+        return [_words(v) for v in value]
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__.split('.')[-1]}.{value.__qualname__}"
+    return value
+
+
+def _header(name: str, experiment: Experiment, device: torch.device) -> dict:
+    """All that fixes the outcome; an unfinished file with another header is not continued."""
+    recipe, data = experiment.recipe, experiment.data()
+    image = tuple(data[0].x.shape[1:])
+    passes = 3 * experiment.images * recipe.epochs  # a step costs three forward passes
+    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+    return {
+        "name": name,
+        "question": experiment.question,
+        "data": {"set": experiment.data.__name__, "train": experiment.images, "test": len(data[1])},
+        "recipe": {
+            "epochs": recipe.epochs, "batch": recipe.batch, "momentum": recipe.momentum, "decay": recipe.decay,
+            "lr": "0 to its peak over a fifth of the run, then to 0", "peaks": list(experiment.rates),
+        },
+        "sides": {
+            label: {
+                "build": _words(side.build), "augment": _words(side.augment),
+                "budget_macs": passes * cost.trace(side.build(), image).macs,
+            }
+            for label, side in experiment.sides.items()
+        },
+        "device": f"{device}{threads}",
+        "versions": {v.__name__: v.__version__ for v in (torch, np)} | {"python": platform.python_version()},
+    }  # fmt: skip
+
+
+def _train(
+    experiment: Experiment,
+    side: Side,
+    data: tuple[Images, Images],
+    peak: float,
+    seed: int,
+    device: torch.device,
+) -> tuple[list[dict], float]:
+    """Rows of one run and the seconds it took."""
+    recipe = replace(experiment.recipe, lr=Linear((0, 0.2, 1), (0, peak, 0)), augment=side.augment, seed=seed)
+    began = time.perf_counter()
+    with seeded(seed):
+        net = side.build().to(device)
+    rows = [asdict(row) for row in train(net, *data, recipe)]
+    short = [{k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in rows]
+    return short, round(time.perf_counter() - began, 1)
+
+
+def _save(path: Path, record: dict) -> None:
+    """Write in one go, an entry of each list on its own line."""
+
+    def text(value: object) -> str:
+        if not isinstance(value, list):
+            return json.dumps(value)
+        return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in value) + "\n ]"
+
+    body = ",\n ".join(f"{json.dumps(key)}: {text(value)}" for key, value in record.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".part").write_text(f"{{\n {body}\n}}\n", encoding="utf-8")
+    os.replace(path.with_suffix(".part"), path)
+
+
+def _search(experiment: Experiment, label: str, data, record: dict, device: torch.device, save) -> float:
+    """The peak rate with which this side does best on a fifth of its training images, held out."""
+    cut = experiment.images * 4 // 5
+    held_out = data[0][:cut], data[0][cut : experiment.images]
+    tried = {entry["peak"]: entry["value"] for entry in record["search"] if entry["net"] == label}
+    for peak in experiment.rates:
+        if peak in tried:
+            continue
+        try:
+            rows, _ = _train(experiment, experiment.sides[label], held_out, peak, SEARCH_SEED, device)
+            tried[peak] = float(f"{experiment.metric.value(rows):.5g}")
+        except Diverged:
+            tried[peak] = None
+        record["search"].append({"net": label, "peak": peak, "seed": SEARCH_SEED, "value": tried[peak]})
+        save(f"{label}: peak rate {peak:g} gives {tried[peak]}")
+    sign = 1 if experiment.metric.more_is_better else -1
+    return max((peak for peak in tried if tried[peak] is not None), key=lambda peak: sign * tried[peak])
+
+
+def run(name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[str] = ".") -> Path:
+    """Run an experiment and store it as data/runs/NAME.json under ``root``; prints a line after each training run.
+
+    Until it is complete it lives in _build/runs/, from where an interrupted experiment goes on.
+    """
+    experiment, device = _experiment(name), torch.device(device)
+    if seeds < 5:
+        raise ValueError(f"seeds={seeds}: need at least 5, fewer cannot be compared")
+    unfinished = Path(root, "_build", "runs", f"{name}.json")
+    record = json.loads(json.dumps(_header(name, experiment, device)))
+    fixed = set(record)
+    record |= {"script": "", "date": date.today().isoformat(), "search": [], "rates": {}, "runs": []}
+    if unfinished.is_file():
+        before = json.loads(unfinished.read_text(encoding="utf-8"))
+        if all(before.get(key) == record[key] for key in fixed):
+            record = before
+    record["script"] = f"cnnlib run {name} --seeds {seeds}"
+
+    def save(line: str) -> None:
+        _save(unfinished, record)
+        print(line, flush=True)
+
+    data = tuple(images.to(device) for images in experiment.data())
+    for label in experiment.sides:
+        record["rates"][label] = _search(experiment, label, data, record, device, save)
+    done = {(run["net"], run["seed"]) for run in record["runs"]}
+    for seed in range(seeds):
+        for label, side in experiment.sides.items():
+            if (label, seed) in done:
+                continue
+            split = data[0].take(experiment.images), data[1]
+            rows, seconds = _train(experiment, side, split, record["rates"][label], seed, device)
+            record["runs"].append({"net": label, "seed": seed, "rows": rows, "wall_s": seconds})
+            save(f"{label}, seed {seed}: {experiment.metric.value(rows):.2f} in {seconds:.0f} s")
+    stored = Path(root, "data", "runs", f"{name}.json")
+    _save(unfinished, record)
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(unfinished, stored)
+    return stored
