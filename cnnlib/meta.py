@@ -13,18 +13,16 @@ from torch.nn.parameter import UninitializedTensorMixin
 Shape = tuple[int, ...]
 
 
-def _tensors_in(value: object, seen: set[int]) -> Iterator[Tensor]:
-    """The tensors of a module, also of modules and tensors that it keeps in lists, tuples and dictionaries."""
-    if id(value) in seen:
-        return
+def _collect(value: object, found: dict[int, Tensor], seen: set[int]) -> None:
+    """Finds the tensors of a module, also those of modules that it keeps in lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
-        seen.add(id(value))
-        yield value
-    elif isinstance(value, nn.Module | dict | list | tuple | set):
+        found[id(value)] = value
+    elif isinstance(value, nn.Module | dict | list | tuple | set) and id(value) not in seen:
         seen.add(id(value))
         inner = vars(value) if isinstance(value, nn.Module) else value
         for item in inner.values() if isinstance(inner, dict) else inner:
-            yield from _tensors_in(item, seen)
+            if isinstance(item, Tensor | nn.Module) or (isinstance(item, dict | list | tuple | set) and item):
+                _collect(item, found, seen)
 
 
 def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -78,7 +76,9 @@ class MetaCopy:
         floats = [p.dtype for p in net.parameters() if p.is_floating_point()]
         self.dtype = dtype or (floats[0] if floats else torch.float32)
         with torch.inference_mode(False):
-            memo = {id(t): _without_numbers(t, dtype) for t in _tensors_in(net, set())}
+            found: dict[int, Tensor] = {}
+            _collect(net, found, set())
+            memo = {key: _without_numbers(tensor, dtype) for key, tensor in found.items()}
             self.held = list(memo.values())  # deepcopy writes more into the memo
             self.module = copy.deepcopy(net, memo)
         if any(
