@@ -91,7 +91,8 @@ class DigitCodes(nn.Module):
     """Minus the squared distance to each digit's code: (N, 84) -> (N, 10), the nearest code largest.
 
     The paper's output units give the distance itself as a penalty (eq. 7). With the sign turned, the largest
-    output wins, and cross-entropy is the paper's criterion (eq. 9) without its constant ``j``.
+    output wins, and cross-entropy is the paper's criterion (eq. 9) without its constant ``j``, a rubbish class
+    at that distance from everything; ``nn.ConstantPad1d((0, 1), -j)`` behind the network adds it for training.
     """
 
     codes: Tensor
