@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from difflib import get_close_matches
-from typing import NamedTuple
 
 from torch import nn
 
 from cnnlib.arch import alexnet, lenet
+from cnnlib.arch.entry import Entry
 
-IMAGENET = (3, 224, 224)
-ALEXNET_2012 = (3, 227, 227)
-DIGIT = (1, 28, 28)
-
-
-class _Entry(NamedTuple):
-    build: Callable[..., nn.Module]
-    image: tuple[int, int, int]
-
-
-_MODELS = {
-    "lenet5": _Entry(lenet.lenet5, (1, 32, 32)),
-    "lenet_lecture": _Entry(lenet.lenet_lecture, DIGIT),
-    "lenet_small": _Entry(lenet.small, DIGIT),
-    "alexnet": _Entry(alexnet.alexnet, IMAGENET),
-    "alexnet_2012": _Entry(alexnet.alexnet_2012, ALEXNET_2012),
-    "alexnet_lecture": _Entry(alexnet.alexnet, ALEXNET_2012),
-    "alexnet_small": _Entry(alexnet.small, DIGIT),
+# In the order of the chapters.
+_MODELS: dict[str, Entry] = {
+    **lenet.NETWORKS,
+    **alexnet.NETWORKS,
 }
 
 
-def _entry(name: str) -> _Entry:
+def _entry(name: str) -> Entry:
     if name in _MODELS:
         return _MODELS[name]
     near = get_close_matches(str(name), _MODELS, n=3)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from cnnlib.arch.entry import DIGIT, IMAGENET, Entry
 from cnnlib.layers import LocalResponseNorm, chain
 
 
@@ -114,3 +115,11 @@ def small(
         nn.Linear(96, num_classes),
     )  # fmt: skip
     return chain(features=features, flatten=nn.Flatten(), classifier=classifier)
+
+
+NETWORKS = {
+    "alexnet": Entry(alexnet, IMAGENET),
+    "alexnet_2012": Entry(alexnet_2012, (3, 227, 227)),
+    "alexnet_lecture": Entry(alexnet, (3, 227, 227)),
+    "alexnet_small": Entry(small, DIGIT),
+}

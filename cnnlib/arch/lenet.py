@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnlib.arch.entry import DIGIT, Entry
 from cnnlib.layers import chain
 
 # Table I: the S2 maps that each of the sixteen C3 maps looks at. Six maps see three neighbours, six see four,
@@ -157,3 +158,10 @@ def small(
 ) -> nn.Sequential:
     """The lecture's LeNet with 90 hidden units, 0.25 M parameters: (N, in_channels, 28, 28) -> logits."""
     return _modern(90, num_classes, in_channels, act, pool)
+
+
+NETWORKS = {
+    "lenet5": Entry(lenet5, (1, 32, 32)),
+    "lenet_lecture": Entry(lenet_lecture, DIGIT),
+    "lenet_small": Entry(small, DIGIT),
+}

@@ -1,0 +1,19 @@
+"""What the registry knows of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import nn
+
+DIGIT = (1, 28, 28)
+CIFAR = (3, 32, 32)
+IMAGENET = (3, 224, 224)
+
+
+class Entry(NamedTuple):
+    """How to build a network, and the image (C, H, W) it was designed for."""
+
+    build: Callable[..., nn.Module]
+    image: tuple[int, int, int]
