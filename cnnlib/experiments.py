@@ -64,15 +64,6 @@ def _alexnet(*augment: Augment, **choices: object) -> Side:
     return Side(partial(_for, "relu", alexnet.small, **{"lrn": False, **choices}), augment)
 
 
-def _choice(question: str, **sides: Side) -> Experiment:
-    """AlexNet's own choice, the first side, against going without it; few images, so that overfitting shows."""
-    names = {name.replace("_", " "): side for name, side in sides.items()}
-    return Experiment(
-        question, datasets.fashion_mnist, 1500, names, (tuple(names),), Recipe(epochs=10, batch=32),
-        rates=(0.01, 0.03, 0.1),
-    )  # fmt: skip
-
-
 EXPERIMENTS: dict[str, Experiment] = {
     "lenet-relu-max-vs-tanh-avg": Experiment(
         "LeNet of 1998 squashed and averaged; lectures draw it with ReLU and max-pooling. Does that change pay?",
@@ -101,24 +92,24 @@ EXPERIMENTS: dict[str, Experiment] = {
         rates=(0.01, 0.03, 0.1),
         metric=EPOCHS_TO_25,
     ),
-    "alexnet-overlap-pool": _choice(
-        "Does it help that the pools' windows overlap (3 x 3 instead of 2 x 2, stride 2)?",
-        overlapping_pools=_alexnet(),
-        touching_pools=_alexnet(pool_kernel=2),
-    ),
-    "alexnet-dropout": _choice(
-        "Does dropout in the linear layers help?",
-        dropout=_alexnet(),
-        no_dropout=_alexnet(dropout=0.0),
-    ),
-    "alexnet-augment": _choice(
-        "Does it help to mirror and shift the training images?",
-        augmented=_alexnet(flip, crop(2)),
-        not_augmented=_alexnet(),
-    ),
-    "alexnet-lrn": _choice(
-        "Does local response normalisation help?",
-        with_LRN=_alexnet(lrn=True),
-        without_LRN=_alexnet(),
+    "alexnet-choices": Experiment(
+        "One change at a time: which of AlexNet's choices helps a small network on few images?",
+        datasets.fashion_mnist,
+        1500,  # few, so that overfitting shows
+        {
+            "baseline": _alexnet(),  # overlapping pools and dropout
+            "touching pools": _alexnet(pool_kernel=2),
+            "no dropout": _alexnet(dropout=0.0),
+            "augmented": _alexnet(flip, crop(2)),
+            "with LRN": _alexnet(lrn=True),
+        },
+        (
+            ("baseline", "touching pools"),
+            ("baseline", "no dropout"),
+            ("augmented", "baseline"),
+            ("with LRN", "baseline"),
+        ),
+        Recipe(epochs=10, batch=32),
+        rates=(0.01, 0.03, 0.1),
     ),
 }
