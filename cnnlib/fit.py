@@ -1,4 +1,4 @@
-"""Do these images fit this network? One clear sentence where torch would fail somewhere inside, or train on nonsense."""
+"""Do these images fit this network? A clear sentence where torch would fail inside, or train on nonsense."""
 
 from __future__ import annotations
 

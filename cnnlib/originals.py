@@ -102,10 +102,8 @@ def idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], download: b
             return checked(name, gunzip(f"{name}.gz", content), md5)
 
         try:
-            if plain.is_file():
-                content = checked(name, plain.read_bytes(), md5)
-            else:
-                content = unpack(packed.read_bytes())
+            whole = plain.is_file()
+            content = checked(name, plain.read_bytes(), md5) if whole else unpack(packed.read_bytes())
         except OSError as error:
             if not download:
                 raise _unusable(packed, error) from None

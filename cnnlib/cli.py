@@ -1,0 +1,157 @@
+"""The command line: ``cnnlib costs | train | run | doctor | grade | exercise``.
+
+What a command needs is imported when it runs, so that ``cnnlib --help`` and ``cnnlib grade`` start without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+
+from cnnlib.grading import cli as grading
+
+SETS = ("mnist", "fashion_mnist", "cifar10")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """``3x224x224`` as (3, 224, 224)."""
+    try:
+        return tuple(int(n) for n in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: need channels, height and width, such as 3x224x224"
+        ) from None
+
+
+def costs(args: argparse.Namespace) -> int:
+    """Print what each layer of a network costs."""
+    from cnnlib import arch, cost
+
+    net = arch.build(args.name)
+    print(cost.trace(net, args.input or arch.image_shape(args.name), args.batch))
+    return 0
+
+
+def _images(args: argparse.Namespace):
+    from cnnlib import datasets
+
+    if args.data == "cifar10":
+        return datasets.cifar10(download=args.download)
+    return getattr(datasets, args.data)(full=args.full or args.download, download=args.download)
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a network and print a line an epoch."""
+    from cnnlib import arch
+    from cnnlib import train as training
+    from cnnlib.schedule import Linear
+
+    train_set, test_set = _images(args)
+    recipe = training.Recipe(args.epochs, Linear((0, 0.2, 1), (0, args.lr, 0)), args.batch, seed=args.seed)
+    home = training.device(args.device)
+    with training.seeded(args.seed):
+        net = arch.build(args.name).to(home)
+    for row in training.train(net, train_set, test_set, recipe):
+        print(
+            f"epoch {row.epoch}/{args.epochs}  loss {row.train_loss:.4f}  train {row.train_acc:.2%}  "
+            f"test {row.valid_acc:.2%}  {row.seconds:.1f} s",
+            flush=True,
+        )
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run an experiment, or go on with an interrupted one."""
+    from cnnlib import runs
+
+    print(f"stored in {runs.run(args.name, args.seeds, args.device)}")
+    for comparison in runs.verdict(args.name):
+        print(comparison)
+    return 0
+
+
+def _findings() -> Iterator[tuple[bool, str]]:
+    """What is here, a line each, and whether the course can run with it."""
+    yield sys.version_info >= (3, 10), f"Python {platform.python_version()} on {platform.platform()}"
+    for name in ("torch", "torchvision", "numpy", "matplotlib"):
+        try:
+            module = __import__(name)
+        except Exception as error:  # whatever a broken install raises: its own words say it best
+            yield False, f"{name} cannot be imported: {error}; install it again"
+        else:
+            yield True, f"{name} {module.__version__}"
+    from cnnlib import datasets
+    from cnnlib.grading import jail
+    from cnnlib.train import device
+
+    device()
+    problems = datasets.damaged()
+    yield not problems, "; ".join(problems) or "the shipped images are whole"
+    for name in SETS:
+        try:
+            datasets.cifar10() if name == "cifar10" else getattr(datasets, name)(full=True)
+        except ValueError as error:
+            yield True, f"full {name} is not here ({error})"
+        else:
+            yield True, f"full {name} is here"
+    walls = [name for name in jail.JAILS if name != "none"]
+    yield True, f"jails for student code: {', '.join(walls) or 'none yet; grade only code that you trust'}"
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Say what is here and what is missing."""
+    well = True
+    for fine, line in _findings():
+        print(f"{'ok ' if fine else 'BAD'} {line}", flush=True)
+        well &= fine
+    return 0 if well else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cnnlib", description="CNN Architectures: from LeNet to SENet.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    sub = commands.add_parser("costs", help="what each layer of a network costs", description=costs.__doc__)
+    sub.add_argument("name", help="a network of the book, such as alexnet")
+    sub.add_argument("--input", type=_shape, metavar="CxHxW", help="image, if not the one it was made for")
+    sub.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default 1)")
+    sub.set_defaults(main=costs)
+
+    sub = commands.add_parser("train", help="train a network", description=train.__doc__)
+    sub.add_argument("name", help="a network of the book, such as lenet_small")
+    sub.add_argument("--data", choices=SETS, required=True, help="images to learn from")
+    sub.add_argument("--full", action="store_true", help="the full set instead of the shipped part")
+    sub.add_argument("--download", action="store_true", help="fetch the full set if it is not here")
+    sub.add_argument("--epochs", type=int, default=5, metavar="N", help="passes over the images (default 5)")
+    sub.add_argument("--batch", type=int, default=64, metavar="N", help="images a step (default 64)")
+    sub.add_argument("--lr", type=float, default=0.05, metavar="RATE", help="peak rate (default 0.05)")
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches (default 0)")
+    sub.add_argument("--device", help="cpu, cuda, mps (default: the fastest there is)")
+    sub.set_defaults(main=train)
+
+    sub = commands.add_parser("run", help="run an experiment of the book", description=run.__doc__)
+    sub.add_argument("name", help="an experiment, such as alexnet-relu-vs-tanh")
+    sub.add_argument("--seeds", type=int, default=5, metavar="N", help="runs a side (default 5)")
+    sub.add_argument("--device", default="cpu", help="cpu (default), cuda, mps")
+    sub.set_defaults(main=run)
+
+    sub = commands.add_parser("doctor", help="what is here, and what is missing", description=doctor.__doc__)
+    sub.set_defaults(main=doctor)
+
+    grading.add_parsers(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; an error is one sentence on stderr and exit code 2."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.main(args)
+    except ValueError as error:
+        print(f"cnnlib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cnnlib: stopped", file=sys.stderr)
+        return 130

@@ -1,0 +1,183 @@
+"""Experiments: run, interrupted, stored, judged; and the stored ones still say what the pages say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cnnlib import experiments, judge, runs
+from cnnlib.datasets import Images
+from cnnlib.experiments import EXPERIMENTS, Experiment, Side
+from cnnlib.train import Recipe
+
+STORED = sorted(Path(runs.__file__).parents[1].joinpath("data/runs").glob("*.json"))
+STORED = [path for path in STORED if path.stem in EXPERIMENTS]
+
+
+def side(differences, start=50.0):
+    """Runs whose last accuracies are ``start`` plus the differences, in per cent."""
+    return [
+        {"net": "x", "seed": i, "rows": [{"valid_acc": (start + d) / 100}]} for i, d in enumerate(differences)
+    ]
+
+
+def test_verdicts_are_in_words():
+    flat, up = side([0] * 5), side([2.0, 2.5, 1.8, 2.2, 2.1])
+    assert judge.compare(up, flat).word == "better" and judge.compare(flat, up).word == "worse"
+    unsure = judge.compare(side([2, -2, 1, -1, 0.5]), flat)
+    assert unsure.word == "no difference shown" and "smallest difference" in str(unsure)
+    assert judge.compare(up, flat).difference == pytest.approx(2.12)
+    with pytest.raises(ValueError, match="share 4 seeds"):
+        judge.compare(up[:4], flat)
+
+
+def test_pairing_is_by_seed_not_by_place():
+    flat = side([0, 10, 20, 30, 40])
+    better = list(reversed(side([1, 11, 21, 31, 41])))
+    assert judge.compare(better, flat).difference == pytest.approx(1) and judge.compare(better, flat).word == "better"
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    """A thousand times five draws around a known mean: the 95 % interval holds it 90 to 97 times in 100."""
+    draw = np.random.default_rng(3)
+    held = 0
+    for _ in range(300):
+        low, high = judge.interval(draw.normal(1, 2, 5))
+        held += low <= 1 <= high
+    assert 0.89 < held / 300 < 0.98
+
+
+def test_epochs_to_25_reads_between_the_epochs():
+    rows = [{"train_acc": a} for a in (0.5, 0.7, 0.8)]
+    assert judge.EPOCHS_TO_25.value(rows) == pytest.approx(2.5)
+    assert judge.EPOCHS_TO_25.value(rows[:2]) == 2 and judge.EPOCHS_TO_25.value([{"train_acc": 0.9}]) == 1
+
+
+def images():
+    draw = torch.Generator().manual_seed(0)
+    y = torch.arange(60) % 2
+    x = torch.rand(60, 1, 4, 4, generator=draw) * 0.5
+    x[y == 1] += 0.3
+    return Images(x, y, ("dark", "bright")), Images(x[:20], y[:20], ("dark", "bright"))
+
+
+def linear():
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+
+
+def deep():
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+TINY = Experiment(
+    "Is it deep?", images, 40, {"linear": Side(linear), "deep": Side(deep)}, (("deep", "linear"),),
+    Recipe(epochs=2, batch=8), rates=(0.1, 0.5),
+)  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
+    return "tiny"
+
+
+def without_clock(record):
+    for run in record["runs"]:
+        run.pop("wall_s")
+        for row in run["rows"]:
+            row.pop("seconds")
+    record.pop("date")
+    return record
+
+
+def test_an_experiment_is_stored_whole_with_its_provenance(tmp_path, tiny):
+    path = runs.run(tiny, root=tmp_path)
+    record = json.loads(path.read_text())
+    assert path == tmp_path / "data/runs/tiny.json" and not list(tmp_path.rglob("_build/runs/*"))
+    assert len(record["runs"]) == 10 and len(record["search"]) == 4 and set(record["rates"]) == {"linear", "deep"}
+    assert record["script"] == "cnnlib run tiny --seeds 5" and record["versions"]["torch"] == torch.__version__
+    assert record["recipe"]["epochs"] == 2 and record["device"].startswith("cpu")
+
+
+def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monkeypatch):
+    whole = without_clock(json.loads(runs.run(tiny, root=tmp_path / "a").read_text()))
+    real, count = runs._train, []
+
+    def stops(*args):
+        count.append(args)
+        if len(count) == 8:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(runs, "_train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(tiny, root=tmp_path / "b")
+    assert not (tmp_path / "b/data/runs").exists()
+    count[:] = [None] * 100
+    path = runs.run(tiny, root=tmp_path / "b")
+    assert len(count) - 100 == 14 - 7  # 4 of the search and 10 runs, less the 7 done
+    assert without_clock(json.loads(path.read_text())) == whole
+
+
+def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeypatch):
+    real, count = runs._train, []
+
+    def stops(*args):
+        count.append(args)
+        if len(count) == 6:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(runs, "_train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(tiny, root=tmp_path)
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, recipe=Recipe(epochs=1, batch=8)))
+    count[:] = [None] * 100
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert len(count) - 100 == 14 and all(len(run["rows"]) == 1 for run in record["runs"])
+
+
+def test_unknown_experiments_and_few_seeds_are_refused(tiny):
+    with pytest.raises(ValueError, match="did you mean alexnet-relu-vs-tanh"):
+        runs.load("alexnet-relu-vs-than")
+    with pytest.raises(ValueError, match="seeds=3"):
+        runs.run(tiny, seeds=3)
+    with pytest.raises(ValueError, match="make it with `cnnlib run tiny`"):
+        runs.load(tiny)
+
+
+# ---- what the pages rest on ----
+
+
+def test_every_experiment_is_stored():
+    assert [path.stem for path in STORED] == sorted(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda p: p.stem)
+def test_a_stored_experiment_is_the_one_that_is_registered(path):
+    """Same sides, images and recipe, equal budgets, five seeds or more on each side; a verdict for each pair."""
+    record, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
+    now = json.loads(json.dumps(runs._header(path.stem, experiment, torch.device("cpu"))))
+    assert {k: now[k] for k in ("name", "question", "data", "recipe", "sides")} == {
+        k: record[k] for k in ("name", "question", "data", "recipe", "sides")
+    }
+    budgets = [s["budget_macs"] for s in record["sides"].values()]
+    assert max(budgets) <= 1.05 * min(budgets)
+    for name, one in runs.sides(record).items():
+        assert len({run["seed"] for run in one}) >= 5, name
+        assert all(len(run["rows"]) == experiment.recipe.epochs for run in one)
+    assert len(runs.verdict(path.stem)) == len(experiment.pairs)
+    assert path.stat().st_size < 100_000
+
+
+def test_the_search_gave_each_side_its_best_rate():
+    for path in STORED:
+        record, better = json.loads(path.read_text()), EXPERIMENTS[path.stem].metric.more_is_better
+        for name, chosen in record["rates"].items():
+            tried = {e["peak"]: e["value"] for e in record["search"] if e["net"] == name and e["value"] is not None}
+            best = max(tried.values()) if better else min(tried.values())
+            assert tried[chosen] == best and set(experiments.EXPERIMENTS[path.stem].rates) >= set(tried)

@@ -1,0 +1,240 @@
+"""Augmentation, schedules and the training loop."""
+
+import copy
+import io
+import math
+import pickle
+from contextlib import redirect_stdout
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import cnnlib
+from cnnlib import augment, datasets
+from cnnlib import train as training
+from cnnlib.datasets import Images
+from cnnlib.schedule import Cosine, Linear, Step
+from cnnlib.train import Diverged, Recipe, evaluate, predict, seeded, train
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# ---- augmentation ----
+
+
+def test_a_flip_mirrors_about_half_of_the_images_and_nothing_else():
+    x = torch.rand(400, 1, 3, 5)
+    y = augment.flip(x, generator())
+    same, mirrored = ((y == z).flatten(1).all(1) for z in (x, x.flip(3)))
+    assert (same ^ mirrored).all() and 150 < mirrored.sum() < 250
+    assert torch.equal(y, augment.flip(x, generator())) and not torch.equal(y, augment.flip(x, generator(1)))
+
+
+def test_a_crop_is_a_window_of_the_padded_image():
+    x = torch.rand(50, 2, 6, 6) + 1
+    y = augment.crop(2)(x, generator())
+    padded = F.pad(x, (2, 2, 2, 2))
+    places = set()
+    for before, after in zip(padded, y, strict=True):
+        at = [(i, j) for i in range(5) for j in range(5) if torch.equal(before[:, i : i + 6, j : j + 6], after)]
+        assert len(at) == 1
+        places.add(at[0])
+    assert len(places) > 15  # of 25
+    with pytest.raises(ValueError, match="pad=0"):
+        augment.crop(0)
+
+
+def test_colour_noise_lies_along_the_principal_axes():
+    axis = torch.tensor([3.0, 2.0, 1.0]) / math.sqrt(14)
+    grey = torch.randn(64, 1, 8, 8)
+    images = grey * axis[:, None, None] * 2  # all variance, 4, along one axis
+    shift = augment.colour_pca(images)(images, generator()) - images
+    assert torch.allclose(shift, shift[..., :1, :1].expand_as(shift), atol=1e-5)  # one colour an image
+    along = shift[..., 0, 0] @ axis
+    assert torch.allclose(along[:, None] * axis, shift[..., 0, 0], atol=1e-4)
+    assert 0.1 < along.std() < 0.3  # 0.1 times the root of 4
+    with pytest.raises(ValueError, match="need RGB"):
+        augment.colour_pca(grey)
+
+
+def test_changes_can_be_sent_to_another_process():
+    x = torch.rand(4, 3, 6, 6)
+    for change in (augment.flip, augment.crop(1), augment.colour_pca(x)):
+        there = pickle.loads(pickle.dumps(change))
+        assert torch.equal(there(x, generator()), change(x, generator()))
+
+
+# ---- schedules ----
+
+
+def test_schedules_at_their_knots():
+    ramp = Linear((0, 0.2, 1), (0, 0.4, 0))
+    assert [ramp(t) for t in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
+    assert [Cosine(0.4)(t) for t in (0, 0.5, 1)] == pytest.approx([0.4, 0.2, 0])
+    assert [Step(0.1, (0.5, 0.75))(t) for t in (0, 0.5, 0.9)] == pytest.approx([0.1, 0.01, 0.001])
+    with pytest.raises(ValueError, match="rising numbers"):
+        Linear((0, 0.5, 0.5, 1), (0, 1, 1, 0))
+
+
+# ---- training ----
+
+
+def toy(n=90, classes=3, seed=0):
+    """Images whose class is the brightest of three stripes."""
+    draw = generator(seed)
+    y = torch.randint(classes, (n,), generator=draw)
+    x = torch.rand(n, 1, 6, 6, generator=draw) * 0.6
+    for i, label in enumerate(y):
+        x[i, 0, 2 * label : 2 * label + 2] += 0.4
+    return Images(x, y, tuple("abc"))
+
+
+def small(norm=True):
+    with seeded(1):
+        layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4) if norm else nn.Identity(), nn.ReLU(), nn.Dropout(0.1)]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3))
+
+
+RECIPE = Recipe(epochs=4, lr=Linear((0, 1), (0.1, 0.01)), batch=16)
+
+
+def told(rows):
+    return [(r.epoch, r.train_loss, r.train_acc, r.valid_loss, r.valid_acc, r.lr) for r in rows]
+
+
+def test_it_learns():
+    rows = list(train(small(), toy(), toy(60, seed=1), RECIPE))
+    assert rows[-1].train_loss < rows[0].train_loss / 2 and rows[-1].valid_acc > 0.9
+    assert [r.epoch for r in rows] == [1, 2, 3, 4]
+    assert all(type(v) in (int, float) for r in rows for v in vars(r).values())
+
+
+def test_the_same_seed_gives_the_same_rows_and_weights_whatever_the_caller_draws():
+    nets = [small(), small(), small()]
+    first = told(train(nets[0], toy(), toy(), RECIPE))
+    second = []
+    for row in train(nets[1], toy(), toy(), RECIPE):
+        second += told([row])
+        torch.rand(7)
+        evaluate(nets[1], toy(30, seed=5))
+    assert first == second
+    for a, b in zip(nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    other = told(train(nets[2], toy(), toy(), Recipe(4, RECIPE.lr, 16, seed=1)))
+    assert other != first
+
+
+def test_validation_in_the_middle_changes_nothing():
+    """One run validates on 60 images, the other on one: equal weights in the end."""
+    nets = [small(), small()]
+    list(train(nets[0], toy(), toy(60), RECIPE))
+    list(train(nets[1], toy(), toy(60)[:1], RECIPE))
+    assert torch.equal(nets[0][0].weight, nets[1][0].weight)
+
+
+def test_losses_are_means_over_images_not_over_batches():
+    data, net = toy(37), small()
+    loss, acc = evaluate(net, data, batch=16)
+    net.eval()
+    with torch.no_grad():
+        logits = torch.cat([net(data.x[i : i + 1]) for i in range(37)])
+    assert loss == pytest.approx(F.cross_entropy(logits, data.y).item(), abs=1e-6)
+    assert acc == pytest.approx((logits.argmax(1) == data.y).float().mean().item())
+    frozen = Recipe(epochs=1, lr=Linear((0, 1), (0, 0)), batch=16)
+    still = small(norm=False)
+    still[3].p = 0.0
+    (row,) = train(still, data, data, frozen)  # nothing moves, so training figures must be those of validation
+    assert row.train_loss == pytest.approx(row.valid_loss, abs=1e-6)
+    assert row.train_acc == pytest.approx(row.valid_acc)
+
+
+def test_a_last_batch_of_one_is_not_normed_alone():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    assert len(list(train(net, toy(33), toy(33), Recipe(2, batch=16)))) == 2
+
+
+def test_every_image_is_seen_once_an_epoch_and_validation_never_augmented():
+    data, seen = toy(50), []
+
+    def spy(x, draw):
+        seen.append(x)
+        return x + 0.5
+
+    valid = toy(20, seed=3)
+    net = small()
+    (row,) = train(net, data, valid, Recipe(1, batch=16, augment=(spy,)))
+    assert sorted(torch.cat(seen).flatten(1).sum(1).tolist()) == pytest.approx(
+        sorted(data.x.flatten(1).sum(1).tolist())
+    )
+    assert row.valid_loss == evaluate(net, valid)[0]
+
+
+def test_modes_are_restored_and_an_early_end_leaves_a_usable_network():
+    net = small().train()
+    predict(net, toy())
+    assert all(m.training for m in net.modules())
+    for _ in train(net, toy(), toy(), RECIPE):
+        break
+    assert not net.training and torch.equal(predict(net, toy()), predict(net, toy()))
+
+
+def test_another_optimiser_and_label_smoothing_are_used():
+    plain, adam = small(), small()
+    one = told(train(plain, toy(), toy(), RECIPE))
+    two = told(train(adam, toy(), toy(), Recipe(4, Linear((0, 1), (0.01, 0.01)), 16, optimiser=torch.optim.Adam)))
+    assert one != two
+    (row,) = train(small(), toy(), toy(), Recipe(1, Linear((0, 1), (0, 0)), 16, label_smoothing=0.5))
+    (sharp,) = train(small(), toy(), toy(), Recipe(1, Linear((0, 1), (0, 0)), 16))
+    assert row.train_loss != sharp.train_loss and row.valid_loss == sharp.valid_loss
+
+
+def test_a_loss_that_explodes_stops_with_step_and_rate():
+    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step \d+ \(epoch \d\), where lr=1e\+20"):
+        list(train(small(norm=False), toy(), toy(), Recipe(3, Linear((0, 1), (1e20, 1e20)), 16)))
+
+
+def test_frozen_layers_stay():
+    net = small()
+    net[0].requires_grad_(False)
+    before = copy.deepcopy(net[0].weight)
+    list(train(net, toy(), toy(), Recipe(1, batch=16)))
+    assert torch.equal(net[0].weight, before)
+
+
+def test_no_word_is_printed_unless_somebody_watches():
+    out = io.StringIO()
+    with redirect_stdout(out):
+        list(train(small(), toy(), toy(), RECIPE))
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (lambda: Recipe(0), "epochs=0"),
+        (lambda: Recipe(1, batch=0), "batch=0"),
+        (lambda: Recipe(1, lr=0.1), "lr=0.1: need a function"),
+        (lambda: Recipe(1, momentum=1.0), "momentum=1.0"),
+        (lambda: train(small(), toy(8), toy(), Recipe(1, batch=16)), "batch=16: the training set has 8"),
+        (lambda: train(small(), toy(8)[:0], toy(), Recipe(1, batch=4)), "train_set is empty"),
+        (lambda: train(cnnlib.build("lenet_small"), toy(), toy(), Recipe(1, batch=4)), "train_set has images of 1×6×6"),
+        (lambda: train(small(), Images(toy().x, toy().y + 5, tuple("abcdefgh")), toy(), Recipe(1)), "labels up to 7"),
+        (lambda: train(small(), toy(), toy(), Recipe(1, batch=1)), "batch=1"),
+        (lambda: training.device("abacus"), "this machine has"),
+    ],
+)  # fmt: skip
+def test_what_cannot_train_is_refused_in_one_sentence(bad, words):
+    with pytest.raises(ValueError, match=words):
+        bad()
+
+
+def test_lenet_learns_digits():
+    with seeded(0):
+        net = cnnlib.build("lenet_small")
+    data, test = datasets.mnist()
+    rows = list(train(net, data.take(1500), test, Recipe(2, batch=32)))
+    assert rows[-1].valid_acc > 0.85 > 0.2 > evaluate(cnnlib.build("lenet_small"), test)[1] - 0.15
