@@ -89,7 +89,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         },
         (("ReLU", "tanh"),),
         Recipe(epochs=4, batch=32, decay=0.0),
-        rates=(0.01, 0.03, 0.1),
+        rates=(0.003, 0.01, 0.03, 0.1),
         metric=EPOCHS_TO_25,
     ),
     "alexnet-choices": Experiment(
