@@ -17,7 +17,9 @@ FACTS = "\n".join(
 )
 
 # Exact claims: four digits or more, or a decimal. Years and small counts are prose.
-NUMBER = re.compile(r"(?<![\w./])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w./])\d+\.\d+(?!\w|\.\d)|(?<![\w./])\d{4,}(?![\w/])")
+NUMBER = re.compile(
+    r"(?<![\w./])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w./])\d+\.\d+(?!\w|\.\d)|(?<![\w./])\d{4,}(?![\w/])"
+)
 YEAR = re.compile(r"(?:1[89]|20)\d\d")
 NO_PROSE = re.compile(r"```.*?```|`[^`]*`|<[^>]+>|\]\([^)]*\)|\$\$.*?\$\$|\$[^$]*\$", re.S)
 # A paper, or the address of a page of another site.
