@@ -7,6 +7,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Layers = dict[str, nn.Module]  # named layers in order
+
 
 def chain(**layers: nn.Module) -> nn.Sequential:
     """Named layers in order; the names become the keys of the state dict."""
@@ -34,3 +36,49 @@ class LocalResponseNorm(nn.Module):
     def extra_repr(self) -> str:
         """The four constants, as ``print(net)`` shows them."""
         return f"n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.beta}"
+
+
+def conv(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution without bias that keeps the size but for its stride; a normalisation stands behind it."""
+    return nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+
+
+class Residual(nn.Module):
+    """y = act(F(x) + shortcut(x)) (He et al. 2015, eq. 1 and 2). (N, C, H, W) -> the shape of both paths.
+
+    ``branch``: the layers of F. ``shortcut``: ``None`` for x itself; its name, as torchvision's, is
+    ``downsample``.
+    """
+
+    def __init__(self, branch: Layers, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.path = tuple(branch)
+        for name, layer in branch.items():
+            self.add_module(name, layer)
+        self.downsample = shortcut
+        self.act = nn.ReLU(inplace=True)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """F(x)."""
+        for name in self.path:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of both paths, rectified."""
+        return self.act(self.branch(x) + (x if self.downsample is None else self.downsample(x)))
+
+
+class ZeroPad(nn.Module):
+    """Option A: every ``stride``-th pixel, and zeros for the channels that are missing; no parameter.
+
+    (N, c_in, H, W) -> (N, c_out, H / stride, W / stride) (He et al. 2015, sec. 3.3).
+    """
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.more, self.stride = c_out - c_in, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Thin out and fill up."""
+        return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))

@@ -103,7 +103,7 @@ class Table:
         ]
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
         return (
-            '<div class="cnn-scroll" style="overflow-x:auto" tabindex="0" role="region" '
+            '<div class="cnn-scroll" style="overflow-x:auto" tabindex="0" role="group" '
             f'aria-label="{escape(self.caption or "table", quote=True)}">'
             f'<table class="cnn-table">{caption}<thead>{row(self.columns, "th")}</thead>'
             f"<tbody>{''.join(body)}</tbody></table></div>"

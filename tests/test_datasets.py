@@ -27,7 +27,9 @@ def test_the_shipped_sets_are_balanced_images_with_labels(load):
         assert part.x.min() == 0 and part.x.max() == 1
         assert part.y.bincount().tolist() == [len(part) // 10] * 10 and len(part.classes) == 10
     flat = torch.cat([train.x, test.x]).flatten(1)
-    assert len(flat.unique(dim=0)) > 5950  # no picture of the test set is in the training set, but for a few twins
+    assert (
+        len(flat.unique(dim=0)) > 5950
+    )  # no picture of the test set is in the training set, but for a few twins
 
 
 def test_mnist_is_mnist():
@@ -71,7 +73,9 @@ def test_parts_that_do_not_fit_are_refused():
 def test_a_harmed_shipped_file_is_never_used(tmp_path, monkeypatch, harm):
     content = (datasets._data() / "mnist_5k.npz").read_bytes()
     if harm != "gone":
-        changed = content[:-100] if harm == "cut" else content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
+        changed = (
+            content[:-100] if harm == "cut" else content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
+        )
         (tmp_path / "mnist_5k.npz").write_bytes(changed)
     (tmp_path / "SHA256SUMS").write_bytes((datasets._data() / "SHA256SUMS").read_bytes())
     monkeypatch.setattr(datasets, "_data", lambda: tmp_path)
@@ -141,7 +145,9 @@ def test_files_placed_by_hand_are_found(tmp_path, tiny, form, root_is):
     raw = tmp_path / "données 図" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name, content in tiny.items():
-        (raw / (name + ".gz" * (form == "gz"))).write_bytes(gzip.compress(content) if form == "gz" else content)
+        (raw / (name + ".gz" * (form == "gz"))).write_bytes(
+            gzip.compress(content) if form == "gz" else content
+        )
     root = {"parent": raw.parents[1], "set": raw.parent, "raw": raw}[root_is]
     train, test = datasets.mnist(full=True, root=str(root) if form == "gz" else root)
     assert (len(train), len(test)) == (6, 3)
@@ -218,7 +224,10 @@ def test_a_short_file_in_the_cache_is_told_and_mended_on_request(tmp_path, tiny,
 
 def test_a_missing_set_names_file_and_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path))
-    for load, file in [(lambda: datasets.mnist(full=True), "train-images"), (datasets.cifar10, "cifar-10-python")]:
+    for load, file in [
+        (lambda: datasets.mnist(full=True), "train-images"),
+        (datasets.cifar10, "cifar-10-python"),
+    ]:
         with pytest.raises(ValueError, match=f"{file}.* is missing; put the whole file into") as told:
             load()
         assert str(tmp_path) in str(told.value)

@@ -38,7 +38,10 @@ def test_verdicts_are_in_words():
 def test_pairing_is_by_seed_not_by_place():
     flat = side([0, 10, 20, 30, 40])
     better = list(reversed(side([1, 11, 21, 31, 41])))
-    assert judge.compare(better, flat).difference == pytest.approx(1) and judge.compare(better, flat).word == "better"
+    assert (
+        judge.compare(better, flat).difference == pytest.approx(1)
+        and judge.compare(better, flat).word == "better"
+    )
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -98,8 +101,14 @@ def test_an_experiment_is_stored_whole_with_its_provenance(tmp_path, tiny):
     path = runs.run(tiny, root=tmp_path)
     record = json.loads(path.read_text())
     assert path == tmp_path / "data/runs/tiny.json" and not list(tmp_path.rglob("_build/runs/*"))
-    assert len(record["runs"]) == 10 and len(record["search"]) == 4 and set(record["rates"]) == {"linear", "deep"}
-    assert record["script"] == "cnnlib run tiny --seeds 5" and record["versions"]["torch"] == torch.__version__
+    assert (
+        len(record["runs"]) == 10
+        and len(record["search"]) == 4
+        and set(record["rates"]) == {"linear", "deep"}
+    )
+    assert (
+        record["script"] == "cnnlib run tiny --seeds 5" and record["versions"]["torch"] == torch.__version__
+    )
     assert record["recipe"]["epochs"] == 2 and record["device"].startswith("cpu")
 
 
@@ -178,6 +187,8 @@ def test_the_search_gave_each_side_its_best_rate():
     for path in STORED:
         record, better = json.loads(path.read_text()), EXPERIMENTS[path.stem].metric.more_is_better
         for name, chosen in record["rates"].items():
-            tried = {e["peak"]: e["value"] for e in record["search"] if e["net"] == name and e["value"] is not None}
+            tried = {
+                e["peak"]: e["value"] for e in record["search"] if e["net"] == name and e["value"] is not None
+            }
             best = max(tried.values()) if better else min(tried.values())
             assert tried[chosen] == best and set(experiments.EXPERIMENTS[path.stem].rates) >= set(tried)

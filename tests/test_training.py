@@ -40,7 +40,9 @@ def test_a_crop_is_a_window_of_the_padded_image():
     padded = F.pad(x, (2, 2, 2, 2))
     places = set()
     for before, after in zip(padded, y, strict=True):
-        at = [(i, j) for i in range(5) for j in range(5) if torch.equal(before[:, i : i + 6, j : j + 6], after)]
+        at = [
+            (i, j) for i in range(5) for j in range(5) if torch.equal(before[:, i : i + 6, j : j + 6], after)
+        ]
         assert len(at) == 1
         places.add(at[0])
     assert len(places) > 15  # of 25
@@ -95,7 +97,12 @@ def toy(n=90, classes=3, seed=0):
 
 def small(norm=True):
     with seeded(1):
-        layers = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4) if norm else nn.Identity(), nn.ReLU(), nn.Dropout(0.1)]
+        layers = [
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+        ]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3))
 
 
@@ -147,7 +154,9 @@ def test_losses_are_means_over_images_not_over_batches():
     frozen = Recipe(epochs=1, lr=Linear((0, 1), (0, 0)), batch=16)
     still = small(norm=False)
     still[3].p = 0.0
-    (row,) = train(still, data, data, frozen)  # nothing moves, so training figures must be those of validation
+    (row,) = train(
+        still, data, data, frozen
+    )  # nothing moves, so training figures must be those of validation
     assert row.train_loss == pytest.approx(row.valid_loss, abs=1e-6)
     assert row.train_acc == pytest.approx(row.valid_acc)
 
@@ -185,7 +194,9 @@ def test_modes_are_restored_and_an_early_end_leaves_a_usable_network():
 def test_another_optimiser_and_label_smoothing_are_used():
     plain, adam = small(), small()
     one = told(train(plain, toy(), toy(), RECIPE))
-    two = told(train(adam, toy(), toy(), Recipe(4, Linear((0, 1), (0.01, 0.01)), 16, optimiser=torch.optim.Adam)))
+    two = told(
+        train(adam, toy(), toy(), Recipe(4, Linear((0, 1), (0.01, 0.01)), 16, optimiser=torch.optim.Adam))
+    )
     assert one != two
     (row,) = train(small(), toy(), toy(), Recipe(1, Linear((0, 1), (0, 0)), 16, label_smoothing=0.5))
     (sharp,) = train(small(), toy(), toy(), Recipe(1, Linear((0, 1), (0, 0)), 16))

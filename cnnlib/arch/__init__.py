@@ -7,13 +7,17 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from cnnlib.arch import alexnet, lenet
+from cnnlib.arch import alexnet, densenet, lenet, resnet, squeezenet, vgg
 from cnnlib.arch.entry import Entry
 
 # In the order of the chapters.
 _MODELS: dict[str, Entry] = {
     **lenet.NETWORKS,
     **alexnet.NETWORKS,
+    **vgg.NETWORKS,
+    **resnet.NETWORKS,
+    **densenet.NETWORKS,
+    **squeezenet.NETWORKS,
 }
 
 
