@@ -50,9 +50,11 @@ def without_private_paths(text):
 
 
 def light(png):
-    """A picture in 256 colours, which takes half of the bytes; as it was if that is smaller."""
+    """A picture in 256 colours, which takes half of the bytes; as it was if it has them already or is smaller."""
     before, out = base64.b64decode(png), io.BytesIO()
     with Image.open(io.BytesIO(before)) as image:
+        if image.mode == "P":
+            return png
         image.convert("RGB").quantize(256).save(out, "PNG", optimize=True)
     return png if len(before) <= out.tell() else base64.b64encode(out.getvalue()).decode("ascii")
 
