@@ -92,24 +92,33 @@ def fetch(path: Path, urls: Sequence[str], check: Callable[[bytes], object]) -> 
     )
 
 
+def _unpacked(folder: Path, name: str, md5: str) -> bytes:
+    """The file ``name`` in ``folder``, from whichever of its forms is whole, plain or gzipped; else an OSError."""
+    plain, packed = folder / name, folder / f"{name}.gz"
+    try:
+        return checked(name, plain.read_bytes(), md5)
+    except OSError:
+        if plain.is_file() and not packed.is_file():
+            raise
+    return checked(name, gunzip(packed.name, packed.read_bytes()), md5)
+
+
 def idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], download: bool) -> list[np.ndarray]:
     """Arrays (uint8) of the idx ``files`` in ``folder``, gzipped or not: images (N, H, W), labels (N,)."""
     arrays = []
     for name, md5 in files.items():
-        packed, plain = folder / f"{name}.gz", folder / name
-
-        def unpack(content: bytes, name: str = name, md5: str = md5) -> bytes:
-            return checked(name, gunzip(f"{name}.gz", content), md5)
-
+        packed = folder / f"{name}.gz"
         try:
-            whole = plain.is_file()
-            content = checked(name, plain.read_bytes(), md5) if whole else unpack(packed.read_bytes())
+            content = _unpacked(folder, name, md5)
         except OSError as error:
             if not download:
                 raise _unusable(packed, error) from None
-            plain.unlink(missing_ok=True)  # torchvision would trust it
-            fetch(packed, [url + packed.name for url in urls], unpack)
-            content = unpack(packed.read_bytes())
+
+            def check(archive: bytes, name: str = name, md5: str = md5) -> None:
+                checked(name, gunzip(f"{name}.gz", archive), md5)
+
+            fetch(packed, [url + packed.name for url in urls], check)
+            content = _unpacked(folder, name, md5)
         axes = content[3]
         shape = np.frombuffer(content, ">u4", axes, offset=4)
         arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape))
@@ -150,6 +159,6 @@ def cifar10(folder: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.nd
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the pickles come from an old numpy
         rows = [pickle.loads(content, encoding="latin1") for content in batches.values()]  # verified above
-    x = np.concatenate([row["data"] for row in rows]).reshape(-1, 3, 32, 32)
-    y = np.concatenate([row["labels"] for row in rows])
-    return x[:50_000], y[:50_000], x[50_000:], y[50_000:]
+    *batches, test = [(row["data"].reshape(-1, 3, 32, 32), np.array(row["labels"])) for row in rows]
+    x, y = map(np.concatenate, zip(*batches, strict=True))
+    return x, y, *test

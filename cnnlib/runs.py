@@ -22,6 +22,7 @@ from cnnlib.experiments import EXPERIMENTS, Experiment, Side
 from cnnlib.judge import Comparison, compare
 from cnnlib.schedule import Linear
 from cnnlib.train import Diverged, seeded, train
+from cnnlib.train import device as find_device
 
 __all__ = ["EXPERIMENTS", "compare", "load", "run", "show", "sides", "verdict"]
 
@@ -157,8 +158,11 @@ def _search(experiment: Experiment, label: str, data, record: dict, device: torc
             tried[peak] = None
         record["search"].append({"net": label, "peak": peak, "seed": SEARCH_SEED, "value": tried[peak]})
         save(f"{label}: peak rate {peak:g} gives {tried[peak]}")
+    finite = [peak for peak, value in tried.items() if value is not None]
+    if not finite:
+        raise ValueError(f"{label} diverges at each of rates={experiment.rates}: it needs lower ones")
     sign = 1 if experiment.metric.more_is_better else -1
-    return max((peak for peak in tried if tried[peak] is not None), key=lambda peak: sign * tried[peak])
+    return max(finite, key=lambda peak: sign * tried[peak])
 
 
 def run(name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[str] = ".") -> Path:
@@ -166,9 +170,10 @@ def run(name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[
 
     Until it is complete it lives in _build/runs/, from where an interrupted experiment goes on.
     """
-    experiment, device = _experiment(name), torch.device(device)
+    experiment = _experiment(name)
     if seeds < 5:
         raise ValueError(f"seeds={seeds}: need at least 5, fewer cannot be compared")
+    device = find_device(device)
     unfinished = Path(root, "_build", "runs", f"{name}.json")
     record = json.loads(json.dumps(_header(name, experiment, device)))
     fixed = set(record)

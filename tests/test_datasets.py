@@ -220,6 +220,8 @@ def test_a_short_file_in_the_cache_is_told_and_mended_on_request(tmp_path, tiny,
     with serving(packed(tiny)) as url:
         monkeypatch.setattr(originals, "MNIST_URLS", (url,))
         assert len(datasets.mnist(full=True, root=tmp_path, download=True)[0]) == 6
+    assert len(datasets.mnist(full=True, root=tmp_path)[0]) == 6  # from the whole form, beside the short one
+    assert (raw / "train-images-idx3-ubyte").exists()  # what was there is not ours to remove
 
 
 def test_a_missing_set_names_file_and_folder(tmp_path, monkeypatch):
@@ -238,7 +240,7 @@ def test_a_missing_set_names_file_and_folder(tmp_path, monkeypatch):
 def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypatch):
     draw, content = np.random.default_rng(1), {}
     for name in originals.CIFAR_FILES:
-        row = {"data": draw.integers(256, size=(10_000, 3072), dtype=np.uint8), "labels": [3] * 10_000}
+        row = {"data": draw.integers(256, size=(20, 3072), dtype=np.uint8), "labels": [3] * 20}
         content[name] = pickle.dumps(row)
     monkeypatch.setattr(
         originals, "CIFAR_FILES", {name: hashlib.md5(body).hexdigest() for name, body in content.items()}
@@ -249,7 +251,9 @@ def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypa
             info.size = len(body)
             tar.addfile(info, io.BytesIO(body))
     train, test = datasets.cifar10(root=tmp_path)
-    assert train.x.shape == (50_000, 3, 32, 32) and len(test) == 10_000 and train.classes[3] == "cat"
+    assert train.x.shape == (100, 3, 32, 32) and len(test) == 20 and train.classes[3] == "cat"
+    last = pickle.loads(content["test_batch"])["data"][7].reshape(3, 32, 32)  # red, green, blue planes
+    assert np.array_equal((test.x[7] * 255).round().byte().numpy(), last)
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for name, body in content.items():

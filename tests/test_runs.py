@@ -155,8 +155,20 @@ def test_unknown_experiments_and_few_seeds_are_refused(tiny):
         runs.load("alexnet-relu-vs-than")
     with pytest.raises(ValueError, match="seeds=3"):
         runs.run(tiny, seeds=3)
+    with pytest.raises(ValueError, match="device='abacus': this machine has .*cpu"):
+        runs.run(tiny, device="abacus")
     with pytest.raises(ValueError, match="make it with `cnnlib run tiny`"):
         runs.load(tiny)
+
+
+def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, rates=(0.1, 1e30)))
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert set(record["rates"].values()) == {0.1}
+    assert {e["peak"]: e["value"] is None for e in record["search"]} == {0.1: False, 1e30: True}
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, rates=(1e30,)))
+    with pytest.raises(ValueError, match="linear diverges at each of rates"):
+        runs.run(tiny, root=tmp_path)
 
 
 # ---- what the pages rest on ----
