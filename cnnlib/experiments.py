@@ -77,7 +77,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         },
         (("ReLU + max", "tanh + avg"), ("ReLU + avg", "tanh + avg"), ("tanh + max", "tanh + avg")),
         Recipe(epochs=8, batch=64),
-        rates=(0.02, 0.06, 0.2),
+        rates=(0.02, 0.06, 0.2, 0.6),
     ),
     "alexnet-relu-vs-tanh": Experiment(
         "Does a network with ReLUs reach 25 % training error sooner than one with tanh (Fig. 1 of the paper)?",
