@@ -1,7 +1,8 @@
 """What the units of a tensor see in the image, carried through each kind of operation.
 
 A traced tensor holds one entry an axis: the :class:`~cnnlib.shapes.Span` of its units along that axis of the
-image, or ``None`` where the axis is no place in the image: batch, channel, anything pooled over the whole map.
+image, a :class:`~cnnlib.shapes.Grown` one behind an enlargement, or ``None`` where the axis is no place in the
+image: batch, channel, anything pooled over the whole map.
 Each rule takes the arguments of an ATen call and its output, and returns the entries of the output.
 """
 
@@ -9,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, floor
 
 from torch import Tensor
 
-from cnnlib.shapes import Span
+from cnnlib.shapes import Grown, Span, grow
 
-Axes = tuple[Span | None, ...]
+Axes = tuple[Span | Grown | None, ...]
 
 
 def axes_of(x: object) -> Axes:
@@ -33,19 +33,19 @@ def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
 
     An input that is constant along an axis, such as the gate of squeeze-and-excitation, is left out there.
     """
-    out: list[Span | None] = [None] * ndim
+    out: list[Span | Grown | None] = [None] * ndim
     for tensor in tensors:
         for i, span in enumerate(reversed(axes_of(tensor))):
             if span is not None and i < ndim:
-                held = out[ndim - 1 - i]
-                out[ndim - 1 - i] = span if held is None else held.union(span)
+                out[ndim - 1 - i] = union(out[ndim - 1 - i], span)
     return tuple(out)
 
 
-def scaled(size, stride, start) -> Span:
-    """A span behind an enlargement: its stride may be a fraction of a pixel, its ends are whole pixels."""
-    stride = Fraction(stride)
-    return Span(ceil(size), stride.numerator if stride.denominator == 1 else stride, floor(start))
+def union(held: Span | Grown | None, span: Span | Grown) -> Span | Grown:
+    """What sees ``held``, if anything yet, and ``span``."""
+    if held is None:
+        return span
+    return span.union(held) if isinstance(span, Grown) else held.union(span)
 
 
 def each(value: object, n: int) -> list[int]:
@@ -70,13 +70,11 @@ def conv(args: Sequence, out: Tensor) -> Axes:
     stride, pad, dilation = (each(v, n) for v in (stride, pad, dilation))
     if not transposed:
         return windows(x, kernel, stride, pad, dilation)
-    spans = []
-    for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True):
-        if s is not None:
-            reach, first = (k - 1) * d, -((k - 1) * d - p) // st
-            s = scaled(s.size + reach // st * s.stride, Fraction(s.stride) / st, s.start + first * s.stride)
-        spans.append(s)
-    return (None,) * (x.ndim - n) + tuple(spans)
+    spans = tuple(
+        s and grow(s, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
+        for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
+    )
+    return (None,) * (x.ndim - n) + spans
 
 
 def pool_settings(args: Sequence) -> tuple[list[int], ...]:
@@ -109,35 +107,57 @@ def adaptive_pool(args: Sequence, out: Tensor) -> Axes:
     x, n_axes = args[0], len(args[1])
     spans = []
     for s, n, m in zip(axes_of(x)[-n_axes:], x.shape[-n_axes:], out.shape[-n_axes:], strict=True):
-        if s is not None:
-            window = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
-            whole = m == 1 and n > 1
-            s = (
-                None
-                if whole
-                else scaled(s.size + (window - 1) * s.stride, Fraction(s.stride) * n / m, s.start)
-            )
-        spans.append(s)
+        step = Fraction(n, m)
+        part = Fraction(1, step.denominator)
+        whole = m == 1 and n > 1
+        spans.append(None if whole or s is None else grow(s, part - 1, step - part, step))
     return (None,) * (x.ndim - n_axes) + tuple(spans)
 
 
 def nearest(args: Sequence, out: Tensor) -> Axes:
-    """Behind an enlargement that repeats the nearest unit."""
-    x, linear = args[0], args[0].ndim - 2
-    spans = [
-        s and scaled(s.size, Fraction(s.stride) * n / m, s.start)
-        for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True)
-    ]
-    return (None,) * 2 + tuple(spans[-linear:])
+    """Behind an enlargement that repeats the nearest unit, floor(i n / m)."""
+    return _resized(args[0], out, lambda step, part: (part - 1, Fraction(0), step))
 
 
-def linear(args: Sequence, out: Tensor) -> Axes:
-    """Linear interpolation mixes two neighbours along each axis."""
-    near = nearest(args, out)
-    return near[:2] + tuple(
-        s and scaled(s.size + was.stride, s.stride, s.start)
-        for s, was in zip(near[2:], axes_of(args[0])[2:], strict=True)
-    )
+def nearest_exact(args: Sequence, out: Tensor) -> Axes:
+    """The same with the nearest by middles, floor((i + 1/2) n / m)."""
+    return _resized(args[0], out, lambda step, part: ((step + part) / 2 - 1, step / 2, step))
+
+
+def interpolated(width: int) -> Callable[[Sequence, Tensor], Axes]:
+    """Interpolation mixes ``width`` neighbours on either side of (i + 1/2) n / m - 1/2, or of i (n - 1) / (m - 1)
+    where corners are aligned."""
+
+    def axes(args: Sequence, out: Tensor) -> Axes:
+        def reads(step: Fraction, part: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+            middle = Fraction(0) if args[2] else (step - 1) / 2
+            return middle - width + part / 2, middle + width - part / 2, step
+
+        return _resized(args[0], out, reads, 1 if args[2] else 0)
+
+    return axes
+
+
+def _resized(x: Tensor, out: Tensor, reads: Callable[[Fraction, Fraction], tuple], less: int = 0) -> Axes:
+    """``reads(step, 1 / denominator)``: first, last and step of what the units read; step = n / m, both ``less``."""
+    spans = []
+    for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True):
+        step = Fraction(n - less, max(m - less, 1))
+        spans.append(s and grow(s, *reads(step, Fraction(1, step.denominator))))
+    return (None, None, *spans)
+
+
+def shuffled(args: Sequence, out: Tensor) -> Axes:
+    """Behind channels laid out as pixels, ``args[1]`` along each side."""
+    r = args[1]
+    spans = (s and grow(s, Fraction(1 - r, r), Fraction(0), Fraction(1, r)) for s in axes_of(args[0])[-2:])
+    return (None,) * (out.ndim - 2) + tuple(spans)
+
+
+def unshuffled(args: Sequence, out: Tensor) -> Axes:
+    """Behind pixels laid out as channels, from squares of side ``args[1]``."""
+    r = args[1]
+    return windows(args[0], (r, r), (r, r), (0, 0), (1, 1))
 
 
 def reduced(args: Sequence, out: Tensor) -> Axes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil
+from math import floor
 
 import torch
 from torch import nn
@@ -147,8 +147,8 @@ def _label(row: Row) -> str:
 
 def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     if span is None or isinstance(span, Span):
-        return span and ceil(span.size)
-    return tuple(ceil(s.size) for s in span)
+        return span and floor(span.size)
+    return tuple(floor(s.size) for s in span)
 
 
 def _rows(frame: Frame):

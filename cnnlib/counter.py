@@ -27,7 +27,7 @@ def key(tensor: Tensor) -> int:
 
 def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
     """One span if all places of the image agree, else one an axis; ``None`` where there is none."""
-    spans = tuple(s for s in axes if s is not None)
+    spans = tuple(s if type(s) is Span else Span(s.size, s.stride, s.start) for s in axes if s is not None)
     return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
 
 

@@ -63,12 +63,12 @@ class MetaCopy:
         net = getattr(net, "_orig_mod", net)  # compiled: the module that was compiled
         if isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
             net = net.module
-        if isinstance(net, torch.jit.ScriptModule):
-            raise ValueError(
-                f"{type(net).__name__} is scripted and hides its layers: trace the Python module"
-            )
         if not isinstance(net, nn.Module):
             raise ValueError(f"net={type(net).__name__}: need a torch.nn.Module")
+        for name, module in net.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                where = f"layer {name!r}" if name else type(module).__name__
+                raise ValueError(f"{where} is scripted and hides its layers: trace the Python module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"batch={batch!r}: need a whole number of at least 1")
         self.name = getattr(net, "name", type(net).__name__)

@@ -7,9 +7,8 @@ from math import prod
 
 from torch import Tensor
 
-from cnnlib.axes import Axes, axes_of, joined, lost, packed
+from cnnlib.axes import Axes, axes_of, joined, lost, packed, union
 from cnnlib.ops import packets
-from cnnlib.shapes import Span
 
 
 def _same(args: Sequence, out: Tensor) -> Axes:
@@ -64,6 +63,25 @@ def _squeeze(args: Sequence, out: Tensor) -> Axes:
     return tuple(s for i, s in enumerate(axes_of(x)) if i not in gone)
 
 
+def _copy(args: Sequence, out: Tensor) -> Axes:
+    """Writing into a slice also tells what the whole sees: so padding by hand is done, and the circular kind.
+
+    An axis that is written piece by piece keeps what its first piece says, so that pixels which circular padding
+    brings from the far side are left out as borders are everywhere.
+    """
+    axes = joined([args[1]], out.ndim)
+    part, spans = args[0], axes
+    while hasattr(part, "_cnnlib_slice_of"):
+        whole, dim, start = part._cnnlib_slice_of
+        spans = [s and s.through(1, pad=start if i == dim else 0) for i, s in enumerate(spans)]
+        for i, held in enumerate(axes_of(whole)):
+            if held is not None:
+                spans[i] = union(held, spans[i]) if spans[i] and part.shape[i] == whole.shape[i] else held
+        whole._cnnlib_axes = tuple(spans)
+        part = whole
+    return axes
+
+
 def _select(args: Sequence, out: Tensor) -> Axes:
     x, dim = args[0], args[1] if len(args) > 1 else 0
     return tuple(s for i, s in enumerate(axes_of(x)) if i != dim % x.ndim)
@@ -73,11 +91,12 @@ def _slice(args: Sequence, out: Tensor) -> Axes:
     x = args[0]
     dim, start, _, step = (*args[1:], *(0, None, None, 1)[len(args) - 1 :])
     axes = list(axes_of(x))
-    span = axes[dim]
-    if span is not None:
-        start = start or 0
-        start = max(0, start + x.shape[dim]) if start < 0 else min(start, x.shape[dim])
-        axes[dim] = Span(span.size, span.stride * step, span.start + start * span.stride)
+    start = start or 0
+    start = max(0, start + x.shape[dim]) if start < 0 else min(start, x.shape[dim])
+    if axes[dim] is not None:
+        axes[dim] = axes[dim].through(1, step, -start)
+    elif step == 1:
+        out._cnnlib_slice_of = x, dim % x.ndim, start
     return tuple(axes)
 
 
@@ -86,7 +105,7 @@ def _pad(args: Sequence, out: Tensor) -> Axes:
     for i, before in enumerate(args[1][::2]):
         span = axes[-1 - i]
         if span is not None:
-            axes[-1 - i] = Span(span.size, span.stride, span.start - before * span.stride)
+            axes[-1 - i] = span.through(1, pad=before)
     return tuple(axes)
 
 
@@ -121,6 +140,7 @@ FREE = _table(
     ("squeeze", _squeeze),
     ("select", _select),
     ("slice", _slice),
+    ("copy", _copy),
     (
         """constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
         replication_pad3d""",
@@ -130,15 +150,15 @@ FREE = _table(
     ("cat", _cat),
     ("index", _index),
     (
-        """clone contiguous copy alias detach lift_fresh _to_copy dropout split split_with_sizes unbind chunk
+        """clone contiguous alias detach lift_fresh _to_copy dropout split split_with_sizes unbind chunk
         unsafe_split unsafe_chunk resolve_conj fill zero masked_fill channel_shuffle roll flip""",
         _same,
     ),
     (
         """stack empty_like new_empty zeros_like new_zeros ones_like new_ones full_like new_full rand_like randn_like
-        tril triu index_select gather scatter embedding as_strided unfold repeat pixel_shuffle pixel_unshuffle im2col
+        tril triu index_select gather scatter embedding as_strided unfold repeat im2col
         sort topk eq ne lt gt le ge logical_not logical_and logical_or bitwise_not nonzero uniform normal random
-        new_empty_strided index_put grid_sampler_2d slice_scatter select_scatter diagonal""",
+        new_empty_strided index_put slice_scatter select_scatter diagonal""",
         lost,
     ),
 )

@@ -73,6 +73,11 @@ def _reads(args: Sequence, out: Tensor) -> Work:
     return Work(elementwise=args[0].numel())
 
 
+def _bag(args: Sequence, out: Tensor) -> Work:
+    """A sum, mean or maximum over bags of rows: every row that is looked up is read once."""
+    return Work(elementwise=args[1].numel() * out.shape[-1])
+
+
 def _count(kind: str) -> Callable[[Sequence, Tensor], Work]:
     return lambda args, out: Work(**{kind: out.numel()})
 
@@ -93,7 +98,7 @@ RULES = _table(
     ("convolution _convolution convolution_overrideable", Rule(_conv, axes.conv, layer=True)),
     ("mm", Rule(_matrix(0), axes.rowwise(0), layer=True)),
     ("addmm", Rule(_matrix(1), axes.rowwise(1), layer=True)),
-    ("mv dot", Rule(_matrix(0), axes.lost, layer=True)),
+    ("mv dot vdot", Rule(_matrix(0), axes.lost, layer=True)),
     ("addmv", Rule(_matrix(1), axes.lost, layer=True)),
     ("bmm", Rule(_matrix(0), axes.lost)),
     ("baddbmm addbmm", Rule(_matrix(1), axes.lost)),
@@ -129,13 +134,18 @@ RULES = _table(
         Rule(_reads, axes.reduced),
     ),
     ("native_dropout bernoulli", _NONE),
+    ("upsample_nearest1d upsample_nearest2d upsample_nearest3d", _NONE._replace(axes=axes.nearest)),
     (
-        "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact2d",
-        _NONE._replace(axes=axes.nearest),
+        "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d",
+        _NONE._replace(axes=axes.nearest_exact),
     ),
     (
-        """upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d
-        _upsample_bilinear2d_aa""",
-        Rule(_count("elementwise"), axes.linear),
+        "upsample_linear1d upsample_bilinear2d upsample_trilinear3d _upsample_bilinear2d_aa",
+        Rule(_count("elementwise"), axes.interpolated(1)),
     ),
+    ("upsample_bicubic2d _upsample_bicubic2d_aa", Rule(_count("elementwise"), axes.interpolated(2))),
+    ("pixel_shuffle", _NONE._replace(axes=axes.shuffled)),
+    ("pixel_unshuffle", _NONE._replace(axes=axes.unshuffled)),
+    ("grid_sampler_2d grid_sampler_3d col2im _weight_norm_interface", Rule(_count("elementwise"), axes.lost)),
+    ("_embedding_bag", Rule(_bag, axes.lost)),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil, floor
 from typing import NamedTuple
 
 
@@ -58,3 +60,64 @@ class Span(NamedTuple):
         start = min(self.start, other.start)
         end = max(self.start + self.size, other.start + other.size)
         return Span(end - start, max(self.stride, other.stride), start)
+
+
+class Grown(NamedTuple):
+    """What units behind an enlargement see: of the map before it, whose units see ``base``.
+
+    Unit ``i`` reads the whole numbers from ``first + i * step`` to ``last + i * step`` there. ``step`` is a
+    fraction below 1, so that neighbours may read one and two units in turn; ``size`` is what the most seeing
+    unit sees.
+    """
+
+    base: Span
+    first: Fraction
+    last: Fraction
+    step: Fraction
+
+    @property
+    def size(self) -> int:
+        """Pixels that a unit sees at most."""
+        alike = self.step.denominator == 1  # every unit stands alike between those of the base
+        reads = floor(self.last) - ceil(self.first) if alike else floor(self.last - self.first)
+        return self.base.size + reads * self.base.stride
+
+    @property
+    def stride(self) -> Fraction:
+        """Pixels from one unit to the next."""
+        return self.step * self.base.stride
+
+    @property
+    def start(self) -> int:
+        """First pixel that unit 0 sees; that of unit ``i`` lies less than a unit of the base behind its stride."""
+        return self.base.start + ceil(self.first) * self.base.stride
+
+    def through(self, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> Grown:
+        """Behind one more sliding window."""
+        first, last = self.first - pad * self.step, self.last + ((kernel - 1) * dilation - pad) * self.step
+        return Grown(self.base, first, last, self.step * stride)
+
+    def union(self, other: Span | Grown) -> Span | Grown:
+        """The smallest that holds both: exact on the same base, else in pixels."""
+        if isinstance(other, Grown) and (other.base, other.step) == (self.base, self.step):
+            return Grown(self.base, min(self.first, other.first), max(self.last, other.last), self.step)
+        return self.hull().union(other.hull() if isinstance(other, Grown) else other)
+
+    def hull(self) -> Span:
+        """In pixels, with ends that may be fractions: unit ``i`` sees no pixel outside."""
+        stride = self.base.stride
+        size = self.base.size + (self.last - self.first) * stride
+        return Span(size, self.stride, self.base.start + self.first * stride)
+
+
+def grow(span: Span | Grown, first: Fraction, last: Fraction, step: Fraction) -> Span | Grown:
+    """Behind units that read those from ``first + i * step`` to ``last + i * step`` of a map that sees ``span``."""
+    if isinstance(span, Grown):
+        first, last = span.first + first * span.step, span.last + last * span.step
+        return Grown(span.base, first, last, span.step * step)
+    if step.denominator == 1:  # no enlargement: every unit reads alike
+        low, high = ceil(first), floor(last)
+        return Span(
+            span.size + (high - low) * span.stride, span.stride * int(step), span.start + low * span.stride
+        )
+    return Grown(span, first, last, step)
