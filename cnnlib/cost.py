@@ -13,32 +13,17 @@ from math import floor
 import torch
 from torch import nn
 
+from cnnlib import fold
 from cnnlib.axes import axes_of
-from cnnlib.counter import Counter, Event, Frame, key, span_of
+from cnnlib.counter import Counter
 from cnnlib.meta import MetaCopy
 from cnnlib.ops import Work
+from cnnlib.rows import Row, idle_rows, rows_of, span_of
 from cnnlib.shapes import Span
 from cnnlib.table import Table, number, size
 
 Shape = tuple[int, ...]
 CONVENTION = "1 MAC = one multiply and its add, of convolutions, linear layers and matrix products."
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one layer, or one operation outside any layer, costs."""
-
-    name: str  # where it stands: "layer1.0.conv1"; an operation written in forward: "layer1.0:add"
-    kind: str  # "Conv2d", "add"
-    out: Shape  # its output without the batch axis
-    params: int  # scalars of the parameters it is the first to use
-    macs: int
-    activations: int  # elements it puts out
-    span: Span | tuple[Span, ...] | None  # what a unit sees; one a spatial axis where they differ
-    memory: int  # bytes it allocates for its output; 0 in place or for a view
-    work: Work  # the same macs, and all other arithmetic by kind
-    call: int = 0  # how often this layer had run before
-    layer: bool = False  # a convolution or a linear layer
 
 
 @dataclass(frozen=True)
@@ -51,10 +36,9 @@ class Cost:
     dtype: torch.dtype
     rows: tuple[Row, ...]
     memory: int  # peak bytes of live feature maps in inference, the image among them
-    param_bytes: int
-    buffers: int  # elements of buffers, such as running means: no parameters
     receptive_field: int | Shape  # of the last spatial map before global pooling or flattening
     unsupported: dict[str, int]  # operations without a rule, and how often they ran
+    ops: dict[str, Work]  # arithmetic by operation, as PyTorch names them
     _copy: MetaCopy = field(repr=False, compare=False)
 
     convention = CONVENTION
@@ -68,6 +52,35 @@ class Cost:
     def params(self) -> int:
         """Scalars in all parameters, each tensor once; biases and norm scales included, buffers not."""
         return sum(row.params for row in self.rows)
+
+    @property
+    def frozen(self) -> int:
+        """Scalars of parameters that need no gradient: part of ``params``."""
+        return sum(row.frozen for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        """Scalars of parameters that need a gradient."""
+        return self.params - self.frozen
+
+    @property
+    def buffers(self) -> int:
+        """Elements of buffers, such as running means: no parameters."""
+        return sum(row.buffers for row in self.rows)
+
+    @property
+    def param_bytes(self) -> int:
+        """Bytes of all parameters."""
+        return sum(self.bytes_by_dtype.values())
+
+    @property
+    def bytes_by_dtype(self) -> dict[torch.dtype, int]:
+        """Bytes of the parameters of each dtype."""
+        found: dict[torch.dtype, int] = {}
+        for row in self.rows:
+            for dtype, n_bytes in row.param_bytes:
+                found[dtype] = found.get(dtype, 0) + n_bytes
+        return found
 
     @property
     def macs(self) -> int:
@@ -94,6 +107,14 @@ class Cost:
         """Bytes kept for the backward pass in training mode: saved tensors, without parameters and buffers."""
         return self._copy.saved_bytes()
 
+    @property
+    def caption(self) -> str:
+        """What was counted and how, for every table; what was not counted is named in it."""
+        said = f"{self.name}: image {number(self.image)}, batch {self.batch}, {str(self.dtype)[6:]}. {CONVENTION}"
+        if self.unsupported:
+            said += f" NOT COUNTED: {', '.join(self.unsupported)}."
+        return said
+
     def table(self) -> Table:
         """One row a layer, and the total."""
         rows = [
@@ -110,10 +131,7 @@ class Cost:
             self.receptive_field,
         )
         columns = ("layer", "kind", "output", "params", "MACs", "memory", "sees")
-        caption = f"{self.name}: image {number(self.image)}, batch {self.batch}, {str(self.dtype)[6:]}. {CONVENTION}"
-        if self.unsupported:
-            caption += f" NOT COUNTED: {', '.join(self.unsupported)}."
-        return Table(columns, [*rows, total], caption, total=True)
+        return Table(columns, [*rows, total], self.caption, total=True)
 
     def __repr__(self) -> str:
         return repr(self.table())
@@ -125,62 +143,68 @@ class Cost:
         """The table in Markdown."""
         return self.table().to_markdown()
 
-    def to_csv(self) -> str:
-        """The rows as comma-separated text, memory in bytes."""
-        columns = ("name", "kind", "out", "params", "macs", "activations", "memory", "sees")
+    def by(self, depth: int) -> Table:
+        """Folded by the first ``depth`` pieces of the layers' names: 1 for stages, 2 for blocks, as a rule."""
+        return fold.by_depth(self.rows, depth, self.caption)
+
+    def by_size(self) -> Table:
+        """Folded by the size of the map: the stages of a network that does not name them."""
+        return fold.by_size(self.rows, self.caption)
+
+    def by_kind(self) -> Table:
+        """Folded by the kind of layer or operation."""
+        return fold.by_kind(self.rows, self.caption)
+
+    def top(self, k: int, quantity: str) -> Table:
+        """The ``k`` rows with the most ``"macs"``, ``"params"``, ``"activations"``, ``"memory"`` ..."""
+        return fold.top(self.rows, k, quantity, self.caption)
+
+    def details(self) -> Table:
+        """Every column there is, plain numbers, memory in bytes."""
+        columns = (
+            "name", "kind", "out", "params", "trainable", "frozen", "buffers", "param_bytes", "macs",
+            *(f"{kind}_ops" for kind in Work._fields[1:]),
+            "activations", "memory", "in_place", "live", "sees", "stride", "start",
+        )  # fmt: skip
         rows = (
-            (_label(r), r.kind, r.out, r.params, r.macs, r.activations, r.memory, _sees(r.span))
+            (
+                _label(r), r.kind, r.out, r.params, r.trainable, r.frozen, r.buffers, _bytes(r.param_bytes), r.macs,
+                *r.work[1:],
+                r.activations, r.memory, r.in_place, r.live, _sees(r.span), _each(r.span, "stride"),
+                _each(r.span, "start"),
+            )
             for r in self.rows
-        )
-        return Table(columns, rows).to_csv()
+        )  # fmt: skip
+        return Table(columns, rows)
+
+    def to_csv(self) -> str:
+        """All columns as comma-separated text."""
+        return self.details().to_csv()
 
     def to_pandas(self):
-        """The rows as a ``pandas.DataFrame``."""
-        import pandas
-
-        return pandas.DataFrame([vars(r) for r in self.rows])
+        """All columns as a ``pandas.DataFrame``."""
+        return self.details().to_pandas()
 
 
 def _label(row: Row) -> str:
     return row.name + (f" (call {row.call + 1})" if row.call else "")
 
 
+def _bytes(by_dtype: tuple[tuple[torch.dtype, int], ...]) -> str:
+    """``float32 1024``; several dtypes are set apart by a semicolon."""
+    return "; ".join(f"{str(dtype)[6:]} {n_bytes}" for dtype, n_bytes in by_dtype)
+
+
+def _each(span: Span | tuple[Span, ...] | None, field: str) -> object:
+    if span is None or isinstance(span, Span):
+        return span and getattr(span, field)
+    return tuple(getattr(s, field) for s in span)
+
+
 def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     if span is None or isinstance(span, Span):
         return span and floor(span.size)
     return tuple(floor(s.size) for s in span)
-
-
-def _rows(frame: Frame):
-    """A layer makes one row; in the ``forward`` of a larger module each operation makes its own."""
-    kind = type(frame.module).__name__
-    events = [e for e in frame.events if isinstance(e, Event)]
-    leaf = len(events) == len(frame.events) and next(frame.module.children(), None) is None
-    if leaf and sum(e.work.macs > 0 for e in events) < 2:
-        work = sum((e.work for e in events), Work())
-        yield Row(
-            frame.name or kind, kind, frame.out, sum(e.params for e in events), work.macs, frame.numel,
-            frame.span, events[-1].memory if events else 0, work, frame.call, any(e.layer for e in events),
-        )  # fmt: skip
-        return
-    for e in frame.events:
-        if isinstance(e, Frame):
-            yield from _rows(e)
-        elif any(e.work) or e.params or e.op in ("cat", "stack"):
-            op = e.op.rstrip("_")
-            name = f"{frame.name}:{op}" if frame.name else op
-            yield Row(
-                name, op, e.out, e.params, e.work.macs, e.numel, e.span, e.memory, e.work, frame.call, e.layer
-            )
-
-
-def _idle_rows(copy: MetaCopy, unused: dict[int, int]):
-    """Parameters that the forward pass did not touch, a row for each module that holds some."""
-    for name, module in copy.module.named_modules():
-        idle = sum(unused.pop(key(p), 0) for p in module.parameters(recurse=False))
-        if idle:
-            kind = type(module).__name__
-            yield Row(f"{name or kind} (not used)", kind, (), idle, 0, 0, None, 0, Work())
 
 
 def trace(
@@ -200,12 +224,12 @@ def trace(
     for x in inputs:
         x._cnnlib_axes = (None, None, *(Span() for _ in x.shape[2:]))[: x.ndim]
         counter.see(x)
-    counter.spans = span_of(axes_of(inputs[0]))
+    counter.axes = axes_of(inputs[0])
     del x
     copy.run(inputs, counter, counter.enter, counter.leave, counter.where)
-    rows = [row for e in counter.root.events for row in _rows(e)]
-    rows += _idle_rows(copy, counter.unused)
-    sees = _sees(counter.spans) or 1
+    rows = [row for e in counter.root.events for row in rows_of(e)]
+    rows += idle_rows(copy.module, counter.unused)
+    sees = _sees(span_of(counter.axes)) or 1
     return Cost(
         name=copy.name,
         image=copy.shapes[0] if len(copy.shapes) == 1 else tuple(copy.shapes),
@@ -213,9 +237,8 @@ def trace(
         dtype=copy.dtype,
         rows=tuple(rows),
         memory=counter.peak,
-        param_bytes=sum(p.numel() * p.element_size() for p in copy.module.parameters()),
-        buffers=sum(b.numel() for b in copy.module.buffers()),
         receptive_field=sees if isinstance(sees, int) or len(set(sees)) > 1 else sees[0],
         unsupported=dict(counter.unsupported),
+        ops={op: sum(works, Work()) for op, works in counter.ops.items()},
         _copy=copy,
     )

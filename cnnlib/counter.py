@@ -15,7 +15,6 @@ from cnnlib.axes import Axes, axes_of, joined
 from cnnlib.meta import MetaCopy
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
-from cnnlib.shapes import Span
 
 Shape = tuple[int, ...]
 
@@ -23,12 +22,6 @@ Shape = tuple[int, ...]
 def key(tensor: Tensor) -> int:
     """Names the memory behind a tensor; views share it."""
     return tensor.untyped_storage()._cdata
-
-
-def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
-    """One span if all places of the image agree, else one an axis; ``None`` where there is none."""
-    spans = tuple(s if type(s) is Span else Span(s.size, s.stride, s.start) for s in axes if s is not None)
-    return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
 
 
 @dataclass
@@ -39,15 +32,17 @@ class Event:
     out: Shape
     numel: int
     work: Work
-    params: int
+    held: list[Tensor]  # parameters and buffers that no operation used before
     memory: int
-    span: Span | tuple[Span, ...] | None
+    axes: Axes
     layer: bool
+    in_place: bool
+    live: int
 
 
 @dataclass
 class Frame:
-    """One call of one module. Holds no tensor, so that maps die when the network lets go of them."""
+    """One call of one module. Holds no map, so that maps die when the network lets go of them."""
 
     name: str
     module: nn.Module
@@ -56,7 +51,9 @@ class Frame:
     events: list[Event | Frame] = field(default_factory=list)
     out: Shape = ()
     numel: int = 0
-    span: Span | tuple[Span, ...] | None = None
+    axes: Axes = ()
+    held: list[Tensor] = field(default_factory=list)
+    live: int = 0
 
 
 class Counter(TorchDispatchMode):
@@ -65,11 +62,12 @@ class Counter(TorchDispatchMode):
     def __init__(self, copy: MetaCopy) -> None:
         super().__init__()
         self.weights = {key(t) for t in copy.tensors()}
-        self.unused = {key(p): p.numel() for p in copy.module.parameters()}
+        self.unused = {key(t): t for t in (*copy.module.parameters(), *copy.module.buffers())}
+        self.ops: dict[str, list[Work]] = {}
         self.unsupported: dict[str, int] = {}
         self.root = Frame("", copy.module, 0, [])
         self.stack = [self.root]
-        self.spans: Span | tuple[Span, ...] | None = None
+        self.axes: Axes = ()  # of the last map that has any place in it
         self.live = self.peak = 0
         self._held: dict[int, weakref.finalize] = {}
         self._names: dict[nn.Module, list[str]] = {}
@@ -87,19 +85,19 @@ class Counter(TorchDispatchMode):
         frame = Frame(
             name, module, call, [tuple(t.shape) for t in tree_leaves(args) if isinstance(t, Tensor)]
         )
+        if module._buffers and not module._modules:  # a layer's: also those that only training uses
+            own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
+            frame.held = [b for b in own if b is not None]
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
     def leave(self, out: object) -> None:
         """A module ends with this output."""
         frame = self.stack.pop()
+        frame.live = self.live
         first = next((t for t in tree_leaves(out) if isinstance(t, Tensor)), None)
         if first is not None:
-            frame.out, frame.numel, frame.span = (
-                tuple(first.shape[1:]),
-                first.numel(),
-                span_of(axes_of(first)),
-            )
+            frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
 
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
@@ -148,17 +146,23 @@ class Counter(TorchDispatchMode):
         axes = look(args, out) if look else joined(ins, out.ndim)
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), span_of(axes))
+        self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), axes)
         return result
 
     def _file(
-        self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, span
+        self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
     ) -> None:
-        params = sum(self.unused.pop(key(t), 0) for t in ins)
-        self.spans = span or self.spans
-        if any(work) or memory or params:
-            event = Event(op, tuple(out.shape[1:]), out.numel(), work, params, memory, span, layer)
+        held = [self.unused.pop(k) for k in map(key, ins) if k in self.unused]
+        if any(axes):
+            self.axes = axes
+        busy = any(work)
+        if busy:
+            self.ops.setdefault(op.rstrip("_"), []).append(work)
+        if busy or memory or held:
+            in_place = busy and op[-1] == "_"
+            shape = tuple(out.shape[1:])
+            event = Event(op, shape, out.numel(), work, held, memory, axes, layer, in_place, self.live)
             self.stack[-1].events.append(event)
             self._last = key(out), event
         elif self._last and self._last[0] == key(out) and self._last[1].numel == out.numel():
-            self._last[1].out = tuple(out.shape[1:])  # a view of the last result: its final shape
+            self._last[1].out, self._last[1].axes = tuple(out.shape[1:]), axes  # seen as it is used

@@ -15,7 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter", "cost",
+    "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter",
+    "rows", "fold", "cost", "conventions",
     "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
     "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "cli", "__main__",
