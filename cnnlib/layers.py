@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -82,3 +83,19 @@ class ZeroPad(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Thin out and fill up."""
         return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+
+
+class Parallel(nn.Module):
+    """y = [F1(x), ..., Fn(x)]: paths side by side, their maps stacked (Szegedy et al. 2014, Fig. 2b).
+
+    (N, C, H, W) -> (N, sum of the paths' channels, H', W').
+    """
+
+    def __init__(self, **paths: nn.Module) -> None:
+        super().__init__()
+        for name, path in paths.items():
+            self.add_module(name, path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Ask each path, stack the answers."""
+        return torch.cat([path(x) for path in self.children()], 1)

@@ -7,14 +7,16 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from cnnlib.arch import alexnet, densenet, lenet, resnet, squeezenet, vgg
+from cnnlib.arch import alexnet, densenet, lenet, nin, resnet, squeezenet, vgg, zfnet
 from cnnlib.arch.entry import Entry
 
 # In the order of the chapters.
 _MODELS: dict[str, Entry] = {
     **lenet.NETWORKS,
     **alexnet.NETWORKS,
+    **zfnet.NETWORKS,
     **vgg.NETWORKS,
+    **nin.NETWORKS,
     **resnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
