@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from cnnlib.arch import alexnet, densenet, lenet, nin, resnet, squeezenet, vgg, zfnet
+from cnnlib.arch import alexnet, densenet, googlenet, lenet, nin, resnet, squeezenet, vgg, zfnet
 from cnnlib.arch.entry import Entry
 
 # In the order of the chapters.
@@ -17,6 +17,7 @@ _MODELS: dict[str, Entry] = {
     **zfnet.NETWORKS,
     **vgg.NETWORKS,
     **nin.NETWORKS,
+    **googlenet.NETWORKS,
     **resnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
