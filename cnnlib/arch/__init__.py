@@ -7,7 +7,19 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from cnnlib.arch import alexnet, densenet, googlenet, lenet, nin, resnet, squeezenet, vgg, zfnet
+from cnnlib.arch import (
+    alexnet,
+    densenet,
+    googlenet,
+    inception,
+    inception_v4,
+    lenet,
+    nin,
+    resnet,
+    squeezenet,
+    vgg,
+    zfnet,
+)
 from cnnlib.arch.entry import Entry
 
 # In the order of the chapters.
@@ -21,6 +33,8 @@ _MODELS: dict[str, Entry] = {
     **resnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
+    **inception.NETWORKS,
+    **inception_v4.NETWORKS,
 }
 
 
