@@ -20,8 +20,8 @@ def zfnet(widths: tuple[int, int, int], num_classes: int = 1000, in_channels: in
     """(N, in_channels, 224, 224) -> (N, num_classes) logits (Fig. 3).
 
     Two things differ from AlexNet: the first window is 7 wide and moves by 2, where 11 by 4 left gaps and
-    aliases (sec. 4.1), and response normalisation stands behind the pool. The pools of the figure,
-    110 -> 55 and 26 -> 13, round up.
+    aliases (sec. 4.1), and response normalisation stands behind the pool; its constants, of which the paper prints
+    none, are AlexNet's. The pools of the figure, 110 -> 55 and 26 -> 13, round up.
     """
     third, fourth, fifth = widths
     features = nn.Sequential(

@@ -86,6 +86,16 @@ def test_each_head_reads_the_block_that_the_paper_says():
     assert not {"aux1", "aux2"} & set(seen)
 
 
+def test_the_published_heads_are_those_of_section_5():
+    """5 x 5 means with stride 3, 128 filters of 1 x 1, 1024 units, dropout of 70 %; 40 % in front of the logits."""
+    net = witness.on_meta("googlenet_2014", aux=True)
+    for head, c_in in ((net.aux1, 512), (net.aux2, 528)):
+        assert (head.pool.kernel_size, head.pool.stride) == (5, 3) and head.dropout.p == 0.7
+        assert tuple(head.conv.conv.weight.shape) == (128, c_in, 1, 1)
+        assert (head.fc1.in_features, head.fc1.out_features) == (128 * 4 * 4, 1024)
+    assert net.dropout.p == 0.4 and net.maxpool4.kernel_size == 3
+
+
 def test_without_heads_nothing_of_them_is_left():
     assert not [n for n, _ in witness.on_meta("googlenet").named_parameters() if "aux" in n]
 

@@ -38,18 +38,29 @@ def test_it_costs_what_the_facts_say(name):
     witness.costs_what_the_facts_say(name, "timm", name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_answers_as_timms_and_learns(name):
-    timm = pytest.importorskip("timm")
-    theirs, ours = timm.create_model(name, num_classes=10).eval(), witness.on_meta(name, num_classes=10)
+@pytest.fixture(scope="module", params=NAMES)
+def net(request):
+    torch.manual_seed(0)
+    return cnnlib.build(request.param, num_classes=10)
+
+
+def pictures():
+    return torch.randn(2, 3, 75, 91, generator=torch.Generator().manual_seed(1))
+
+
+def test_every_parameter_learns(net):
+    witness.every_parameter_learns(net, pictures())
+
+
+def test_it_answers_as_timms(net):
+    timm = pytest.importorskip("timm", reason="NOT CHECKED: timm")
+    theirs = timm.create_model(net.name, num_classes=10).eval()
     weights = theirs.state_dict()
-    assert {key_in_timm(name, key) for key in ours.state_dict()} == set(weights)
-    ours.load_state_dict({k: weights[key_in_timm(name, k)].clone() for k in ours.state_dict()}, assign=True)
-    x = torch.randn(2, 3, 75, 91, generator=torch.Generator().manual_seed(1))
+    assert {key_in_timm(net.name, key) for key in net.state_dict()} == set(weights)
+    net.load_state_dict({key: weights[key_in_timm(net.name, key)] for key in net.state_dict()})
     with torch.no_grad():
-        a, b = ours.eval()(x), theirs(x)
-    assert torch.allclose(a, b, atol=1e-5, rtol=1e-5) and torch.equal(a, ours(x))
-    witness.every_parameter_learns(ours, x)
+        a, b = net.eval()(pictures()), theirs(pictures())
+        assert torch.allclose(a, b, atol=1e-5, rtol=1e-5) and torch.equal(a, net(pictures()))
 
 
 @pytest.mark.parametrize(
