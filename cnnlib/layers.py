@@ -67,9 +67,13 @@ class Residual(nn.Module):
             x = getattr(self, name)(x)
         return x
 
+    def skip(self, x: Tensor) -> Tensor:
+        """The shortcut: x itself, or its projection."""
+        return x if self.downsample is None else self.downsample(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """The sum of both paths, rectified."""
-        return self.act(self.branch(x) + (x if self.downsample is None else self.downsample(x)))
+        return self.act(self.branch(x) + self.skip(x))
 
 
 class ZeroPad(nn.Module):
@@ -80,6 +84,10 @@ class ZeroPad(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
+        if c_out < c_in:
+            raise ValueError(
+                f"c_out={c_out}: zeros can only be added to the {c_in} channels; take a projection"
+            )
         self.more, self.stride = c_out - c_in, stride
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,14 +10,21 @@ from torch import nn
 from cnnlib.arch import (
     alexnet,
     densenet,
+    fractalnet,
     googlenet,
     inception,
     inception_v4,
     lenet,
+    modern,
     nin,
+    preact,
     resnet,
+    resnext,
+    senet,
     squeezenet,
+    stochastic,
     vgg,
+    wide,
     zfnet,
 )
 from cnnlib.arch.entry import Entry
@@ -31,10 +38,17 @@ _MODELS: dict[str, Entry] = {
     **nin.NETWORKS,
     **googlenet.NETWORKS,
     **resnet.NETWORKS,
+    **senet.NETWORKS,
+    **preact.NETWORKS,
+    **wide.NETWORKS,
+    **resnext.NETWORKS,
+    **stochastic.NETWORKS,
+    **fractalnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
     **inception.NETWORKS,
     **inception_v4.NETWORKS,
+    **modern.NETWORKS,
 }
 
 
