@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Layers = dict[str, nn.Module]  # named layers in order
+Kernel = int | tuple[int, int]  # of a window: its side, or height and width
 
 
 def chain(**layers: nn.Module) -> nn.Sequential:
@@ -64,9 +67,13 @@ class Residual(nn.Module):
             x = getattr(self, name)(x)
         return x
 
+    def skip(self, x: Tensor) -> Tensor:
+        """The shortcut: x itself, or its projection."""
+        return x if self.downsample is None else self.downsample(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """The sum of both paths, rectified."""
-        return self.act(self.branch(x) + (x if self.downsample is None else self.downsample(x)))
+        return self.act(self.branch(x) + self.skip(x))
 
 
 class ZeroPad(nn.Module):
@@ -77,8 +84,66 @@ class ZeroPad(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, stride: int) -> None:
         super().__init__()
+        if c_out < c_in:
+            raise ValueError(
+                f"c_out={c_out}: zeros can only be added to the {c_in} channels; take a projection"
+            )
         self.more, self.stride = c_out - c_in, stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Thin out and fill up."""
         return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+
+
+class Parallel(nn.Module):
+    """y = [F1(x), ..., Fn(x)]: paths side by side, their maps stacked (Szegedy et al. 2014, Fig. 2b).
+
+    (N, C, H, W) -> (N, sum of the paths' channels, H', W').
+    """
+
+    def __init__(self, **paths: nn.Module) -> None:
+        super().__init__()
+        for name, path in paths.items():
+            self.add_module(name, path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Ask each path, stack the answers."""
+        return torch.cat([path(x) for path in self.children()], 1)
+
+
+def conv_bn_relu(c_in: int, c_out: int, kernel: Kernel, stride: int = 1, pad: Kernel = 0) -> nn.Sequential:
+    """Convolution without bias, batch normalisation, ReLU (Ioffe and Szegedy 2015, sec. 3.2).
+
+    (N, c_in, H, W) -> (N, c_out, H', W').
+    """
+    return chain(
+        conv=nn.Conv2d(c_in, c_out, kernel, stride, pad, bias=False),
+        bn=nn.BatchNorm2d(c_out, eps=0.001),  # as in Google's own networks; PyTorch's default is 0.00001
+        relu=nn.ReLU(inplace=True),
+    )
+
+
+class WithHeads(nn.Module):
+    """Layers in order, with auxiliary classifiers on the way that push gradient into the middle of the network.
+
+    ``heads``: name of a layer -> name of the head that reads its output (Szegedy et al. 2014, sec. 5). In
+    training the answer is ``outputs`` of the logits and those of the heads, the deepest first; in evaluation the
+    heads do not run, and the answer is the logits.
+    """
+
+    def __init__(self, layers: Layers, heads: dict[str, str], outputs: Callable[..., tuple]) -> None:
+        super().__init__()
+        self.heads, self.outputs = heads, outputs
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Tensor) -> Tensor | tuple:
+        """Down the main path; in training, into each head that is passed."""
+        told: list[Tensor] = []
+        for name, layer in self.named_children():
+            if name in self.heads.values():
+                continue
+            x = layer(x)
+            if self.training and name in self.heads:
+                told.insert(0, getattr(self, self.heads[name])(x))
+        return self.outputs(x, *told) if self.training else x

@@ -7,17 +7,48 @@ from difflib import get_close_matches
 
 from torch import nn
 
-from cnnlib.arch import alexnet, densenet, lenet, resnet, squeezenet, vgg
+from cnnlib.arch import (
+    alexnet,
+    densenet,
+    fractalnet,
+    googlenet,
+    inception,
+    inception_v4,
+    lenet,
+    modern,
+    nin,
+    preact,
+    resnet,
+    resnext,
+    senet,
+    squeezenet,
+    stochastic,
+    vgg,
+    wide,
+    zfnet,
+)
 from cnnlib.arch.entry import Entry
 
 # In the order of the chapters.
 _MODELS: dict[str, Entry] = {
     **lenet.NETWORKS,
     **alexnet.NETWORKS,
+    **zfnet.NETWORKS,
     **vgg.NETWORKS,
+    **nin.NETWORKS,
+    **googlenet.NETWORKS,
     **resnet.NETWORKS,
+    **senet.NETWORKS,
+    **preact.NETWORKS,
+    **wide.NETWORKS,
+    **resnext.NETWORKS,
+    **stochastic.NETWORKS,
+    **fractalnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
+    **inception.NETWORKS,
+    **inception_v4.NETWORKS,
+    **modern.NETWORKS,
 }
 
 

@@ -1,0 +1,72 @@
+"""Stochastic depth: a ResNet whose blocks are left out by chance while it trains.
+
+Huang, Sun, Liu, Sedra, Weinberger: Deep networks with stochastic depth. 2016. https://arxiv.org/abs/1603.09382
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cnnlib.arch.entry import CIFAR, Entry
+from cnnlib.arch.resnet import basic, cifar, option_a, three_stages
+from cnnlib.layers import Residual
+
+Rule = Callable[[int, int], float]  # (block, number of blocks) -> probability that it survives a step
+
+
+def linear_decay(block: int, blocks: int, last: float = 0.5) -> float:
+    """p falls in equal steps from 1 at the image to ``last`` at the last block (eq. 4): 3/4 in the mean."""
+    return 1 - block / blocks * (1 - last)
+
+
+def constant(block: int, blocks: int, p: float = 0.5) -> float:
+    """The same p for each block, which the paper compares."""
+    return p
+
+
+class Surviving(Residual):
+    """y = act(b F(x) + shortcut(x)); b is 1 with probability ``keep``, else 0, drawn anew for each batch (eq. 2).
+
+    A block that is left out costs nothing in that step. In evaluation b is its mean, ``keep`` (eq. 5).
+    """
+
+    keep = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum of both paths, or the shortcut alone, rectified."""
+        if not self.training:
+            return self.act(self.keep * self.branch(x) + self.skip(x))
+        # Drawn on the CPU, whose generator torch.manual_seed sets, so that no device has to be waited for.
+        if torch.rand((), device="cpu").item() < self.keep:
+            return super().forward(x)
+        return self.skip(
+            x
+        ).relu()  # not in place: this may be x, which the block before keeps for its gradient
+
+    def extra_repr(self) -> str:
+        """The probability of surviving, as ``print(net)`` shows it."""
+        return f"keep={self.keep:.3f}"
+
+
+def resnet_stochastic_cifar(
+    depth: int, num_classes: int = 10, in_channels: int = 3, *, rule: Rule = linear_decay
+) -> nn.Sequential:
+    """ResNet of 6n + 2 layers whose block l of L survives with probability ``rule(l, L)``; 32 pixels a side."""
+
+    def block(c_in: int, c_out: int, stride: int) -> Surviving:
+        return Surviving(basic(c_in, c_out, stride), option_a(c_in, c_out, stride))
+
+    net = cifar(three_stages(depth, block), num_classes, in_channels)
+    blocks = [m for m in net.modules() if isinstance(m, Surviving)]
+    for i, surviving in enumerate(blocks, 1):
+        surviving.keep = rule(i, len(blocks))
+        if not 0 < surviving.keep <= 1:
+            raise ValueError(f"rule: gives block {i} the probability {surviving.keep}; need one in (0, 1]")
+    return net
+
+
+NETWORKS = {"resnet110_sd_cifar": Entry(partial(resnet_stochastic_cifar, 110), CIFAR)}

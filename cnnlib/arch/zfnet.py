@@ -1,0 +1,50 @@
+"""ZFNet: AlexNet with smaller windows and steps at the start, found by looking at what its units see.
+
+Zeiler, Fergus: Visualizing and understanding convolutional networks. 2013. https://arxiv.org/abs/1311.2901
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from cnnlib.arch.entry import IMAGENET, Entry
+from cnnlib.layers import LocalResponseNorm, chain
+
+# Channels of the third to fifth convolution: those of Fig. 3, and the wide ones of Table 3, which did best.
+WIDTHS = {"zfnet": (384, 384, 256), "zfnet_512_1024_512": (512, 1024, 512)}
+
+
+def zfnet(widths: tuple[int, int, int], num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential:
+    """(N, in_channels, 224, 224) -> (N, num_classes) logits (Fig. 3).
+
+    Two things differ from AlexNet: the first window is 7 wide and moves by 2, where 11 by 4 left gaps and
+    aliases (sec. 4.1), and response normalisation stands behind the pool; its constants, of which the paper prints
+    none, are AlexNet's. The pools of the figure, 110 -> 55 and 26 -> 13, round up.
+    """
+    third, fourth, fifth = widths
+    features = nn.Sequential(
+        nn.Conv2d(in_channels, 96, 7, stride=2, padding=1), nn.ReLU(inplace=True),  # 110
+        nn.MaxPool2d(3, 2, ceil_mode=True), LocalResponseNorm(),  # 55
+        nn.Conv2d(96, 256, 5, stride=2), nn.ReLU(inplace=True),  # 26
+        nn.MaxPool2d(3, 2, ceil_mode=True), LocalResponseNorm(),  # 13
+        nn.Conv2d(256, third, 3, padding=1), nn.ReLU(inplace=True),
+        nn.Conv2d(third, fourth, 3, padding=1), nn.ReLU(inplace=True),
+        nn.Conv2d(fourth, fifth, 3, padding=1), nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2),  # 6
+    )  # fmt: skip
+    classifier = nn.Sequential(
+        nn.Linear(fifth * 36, 4096), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(4096, num_classes),
+    )  # fmt: skip
+    net = chain(features=features, flatten=nn.Flatten(), classifier=classifier)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)  # sec. 3, read as a standard deviation
+            nn.init.zeros_(module.bias)
+    return net
+
+
+NETWORKS = {name: Entry(partial(zfnet, widths), IMAGENET) for name, widths in WIDTHS.items()}
