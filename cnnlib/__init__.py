@@ -14,7 +14,7 @@ _HOME = {
     "check": "grading",
 }
 _MODULES = {
-    "arch", "augment", "cost", "datasets", "diagram", "grading", "layers", "plot",
+    "arch", "augment", "conventions", "cost", "datasets", "diagram", "grading", "layers", "plot",
     "probe", "runs", "schedule", "shapes", "show", "table", "train",
 }  # fmt: skip
 

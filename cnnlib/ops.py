@@ -73,6 +73,13 @@ def _reads(args: Sequence, out: Tensor) -> Work:
     return Work(elementwise=args[0].numel())
 
 
+def _mean(args: Sequence, out: Tensor) -> Work:
+    """PyTorch runs adaptive pooling to one pixel as a mean over the last axes, named from the end and kept."""
+    dims, keep = (*args[1:3], None, None)[:2]
+    pooled = keep and isinstance(dims, list | tuple) and list(dims[:2]) == [-1, -2]
+    return Work(pool=args[0].numel()) if pooled else _reads(args, out)
+
+
 def _bag(args: Sequence, out: Tensor) -> Work:
     """A sum, mean or maximum over bags of rows: every row that is looked up is read once."""
     return Work(elementwise=args[1].numel() * out.shape[-1])
@@ -129,10 +136,11 @@ RULES = _table(
         Rule(_count("elementwise")),
     ),
     (
-        """mean sum prod amax amin max min var std var_mean std_mean logsumexp linalg_vector_norm norm argmax argmin
+        """sum prod amax amin max min var std var_mean std_mean logsumexp linalg_vector_norm norm argmax argmin
         any all""",
         Rule(_reads, axes.reduced),
     ),
+    ("mean", Rule(_mean, axes.reduced)),
     ("native_dropout bernoulli", _NONE),
     ("upsample_nearest1d upsample_nearest2d upsample_nearest3d", _NONE._replace(axes=axes.nearest)),
     (

@@ -3,10 +3,10 @@
 import ast
 from pathlib import Path
 
+import cost_witness as witness
 import pytest
 import random_nets as nets
 import torch
-import witness
 from hypothesis import HealthCheck, given, settings
 
 import cnnlib
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 
 def test_the_witness_shares_nothing_with_the_engine():
-    for name in ("witness.py", "random_nets.py"):
+    for name in ("cost_witness.py", "random_nets.py"):
         tree = ast.parse((Path(__file__).parent / name).read_text(encoding="utf8"))
         imported = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
         imported += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
