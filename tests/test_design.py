@@ -19,7 +19,7 @@ ORDER = [
     "rows", "fold", "cost", "conventions",
     "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
     "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
-    "experiments", "runs", "grading", "cli", "__main__",
+    "experiments", "runs", "grading", "costs", "cli", "__main__",
 ]  # fmt: skip
 
 
