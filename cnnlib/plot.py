@@ -12,7 +12,7 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from cnnlib.pictures import confusion, field, filters, images, maps
+from cnnlib.pictures import confusion, field, filters, images, maps, sights
 from cnnlib.style import (
     COLOURS,
     DASHES,
@@ -28,7 +28,9 @@ from cnnlib.style import (
     styled,
 )
 
-__all__ = ["bars", "confusion", "curves", "errors", "field", "filters", "images", "lines", "maps", "trends"]
+__all__ = [
+    "bars", "confusion", "curves", "errors", "field", "filters", "images", "lines", "maps", "sights", "trends",
+]  # fmt: skip
 
 
 def _bars(

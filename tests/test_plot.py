@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -36,6 +37,12 @@ def words(ax):
     return [t.get_text() for t in letters(ax)]
 
 
+def sight(h, w):
+    mask = torch.zeros(h, w, dtype=torch.bool)
+    mask[10:15, 20:27] = True
+    return SimpleNamespace(layer="conv1", mask=mask, window=(Span(5, 1, 10), Span(7, 1, 20)))
+
+
 NET = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
 COST = cnnlib.trace(NET, (3, 8, 8))
 ERRORS = [
@@ -53,6 +60,7 @@ DRAW = {
     "filters": lambda: plot.filters(NET[0].weight),
     "maps": lambda: plot.maps(torch.rand(1, 5, 6, 6)),
     "field": lambda: plot.field(np.zeros((3, 40, 60), np.uint8), {"conv1": Span(11, 4, 0)}),
+    "sights": lambda: plot.sights(np.zeros((3, 40, 60), np.uint8), [sight(40, 60)] * 2),
     "confusion": lambda: plot.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
 }
 
@@ -196,6 +204,18 @@ def test_a_field_is_drawn_where_the_unit_looks():
     assert (frames["wide"].get_width(), frames["wide"].get_height()) == (9, 5)
     assert (frames["all"].get_width(), frames["all"].get_height()) == (200, 100)
     assert {"conv1: 11 px", "wide: 5×9 px", "all: 500 px"} <= set(words(ax))
+
+
+def test_sights_leave_bright_what_the_gradient_reached_and_frame_the_formula():
+    photo = np.full((3, 40, 60), 200, np.uint8)
+    ax = plot.sights(photo, [sight(40, 60)])
+    tile = np.asarray(ax.get_images()[0].get_array())[:40, :60]
+    bright, frame = np.isclose(tile, 200 / 255).all(-1), np.isclose(tile, to_rgb(style.COLOURS[4])).all(-1)
+    assert bright[10:15, 20:27].all() and bright.sum() == 35
+    assert frame[9:16, 19:28].sum() == frame.sum() == 7 * 9 - 35
+    assert "conv1: 5 × 7 px" in words(ax)
+    with pytest.raises(ValueError, match=r"conv1 was probed on an image of \(8, 60\)"):
+        plot.sights(photo, [SimpleNamespace(layer="conv1", mask=torch.zeros(8, 60), window=())])
 
 
 def test_a_confusion_matrix_shows_its_counts():
