@@ -16,7 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from those above it.
 ORDER = [
     "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter", "cost",
-    "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
+    "meters", "roofline", "measure", "originals", "datasets", "augment", "schedule", "live", "fit",
+    "train", "judge", "reach",
     "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "cli", "__main__",
 ]  # fmt: skip

@@ -1,0 +1,105 @@
+"""Measures every network of the book, and a few that are not in it, and stores the rows for the pages.
+
+    python tools/measure_networks.py            # data/runs/measured-cpu.json, some ten minutes
+    python tools/measure_networks.py --device cuda --batch 32
+
+Needs torchvision. On the CPU one thread runs and its own clock counts, so that other programs matter little.
+"""
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import torch
+import torchvision
+from torchvision import models
+
+import cnnlib
+from cnnlib import measure, roofline
+
+ROOT = Path(__file__).resolve().parents[1]
+OTHERS = {  # of torchvision
+    "googlenet": (lambda: models.googlenet(init_weights=False), 224),
+    "inception_v3": (lambda: models.inception_v3(init_weights=False), 299),
+    "mobilenet_v2": (models.mobilenet_v2, 224),
+    "mobilenet_v3_large": (models.mobilenet_v3_large, 224),
+    "shufflenet_v2_x1_0": (models.shufflenet_v2_x1_0, 224),
+    "mnasnet1_0": (models.mnasnet1_0, 224),
+    "efficientnet_b0": (models.efficientnet_b0, 224),
+    "convnext_tiny": (models.convnext_tiny, 224),
+    "vit_b_16": (models.vit_b_16, 224),
+}
+GROUP = 4  # networks that take turns, and are in memory together
+
+
+def jobs():
+    """Label -> (function that builds, image)."""
+    book = {
+        name: (lambda name=name: cnnlib.build(name), cnnlib.arch.image_shape(name))
+        for name in cnnlib.list_models()
+    }
+    others = {name: (make, (3, side, side)) for name, (make, side) in OTHERS.items() if name not in book}
+    return book | others
+
+
+def processor():
+    """The model of the CPU, where the system tells."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    on_cpu = args.device == "cpu"
+    if on_cpu:
+        torch.set_num_threads(1)
+    clock = time.process_time if on_cpu else time.perf_counter
+    options = {"device": args.device, "clock": clock}
+    before = roofline.machine(**options)
+    rows, todo = [], list(jobs().items())
+    while todo:
+        group, todo = todo[:GROUP], todo[GROUP:]
+        nets = {name: (make(), image) for name, (make, image) in group}
+        rows += measure.networks(nets, args.batch, runs=args.runs, **options)
+        for row in rows[-len(group) :]:
+            print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
+    sweep = measure.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
+    after = roofline.machine(**options)
+    best = roofline.Machine(
+        before.device, max(before.flops, after.flops), max(before.bandwidth, after.bandwidth)
+    )
+    name = f"measured-{torch.device(args.device).type}"
+    head = {
+        "name": name,
+        "device": f"{processor()}, 1 thread" if on_cpu else torch.cuda.get_device_name(args.device),
+        "clock": "CPU time of the process" if on_cpu else "wall clock",
+        "runs": args.runs,
+        "versions": {v.__name__: v.__version__ for v in (torch, torchvision)}
+        | {"python": platform.python_version()},
+        "date": date.today().isoformat(),
+        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --runs {args.runs}",
+        "machine": asdict(best),
+    }
+    lists = {"rows": rows, "batches": sweep}
+    body = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    body += [
+        f"{json.dumps(key)}: [\n  " + ",\n  ".join(json.dumps(asdict(row)) for row in rows) + "\n ]"
+        for key, rows in lists.items()
+    ]
+    path = ROOT / "data" / "runs" / f"{name}.json"
+    path.write_text("{\n " + ",\n ".join(body) + "\n}\n", encoding="utf-8")
+    print(f"{path}: {len(rows)} networks")
+
+
+if __name__ == "__main__":
+    main()
