@@ -27,9 +27,11 @@ from cnnlib.style import (
     short,
     styled,
 )
+from cnnlib.versus import versus
 
 __all__ = [
     "bars", "confusion", "curves", "errors", "field", "filters", "images", "lines", "maps", "sights", "trends",
+    "versus",
 ]  # fmt: skip
 
 

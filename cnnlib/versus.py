@@ -7,9 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from cnnlib.style import COLOURS, FAINT, INK, MARKS, TEXT, for_text, new_axes, short, styled
+from cnnlib.style import COLOURS, FAINT, INK, MARKS, TEXT, new_axes, short, styled
 
-_AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)]  # places of a name, best first
+_AROUND = [
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (-1, -1),
+    (1, -1),
+    (-1, 1),
+]  # places of a name, best first
 
 
 def _fields(row: object) -> Mapping:
@@ -39,7 +48,9 @@ def _named(ax: Axes, places: Mapping[str, tuple[float, float]], dots: Sequence[t
             for right, up in _AROUND:
                 cx, cy = px + right * (far + w / 2), py + up * (far + h / 2)
                 spot = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
-                inside = frame.x0 < spot[0] and spot[2] < frame.x1 and frame.y0 < spot[1] and spot[3] < frame.y1
+                inside = (
+                    frame.x0 < spot[0] and spot[2] < frame.x1 and frame.y0 < spot[1] and spot[3] < frame.y1
+                )
                 if inside and not any(_touch(spot, other) for other in taken):
                     best = best or (cx, cy, spot)
             if best:
@@ -97,6 +108,7 @@ def versus(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[A
         ax.yaxis.set_major_formatter(lambda v, _: short(v))
         ax.margins(0.08)
         ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
-    _named(time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in rows if r["name"] in named}, list(zip(x, y)))
-    _named(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in rows if r["name"] in named}, dots)
+    wanted = [row for row in rows if row["name"] in named]
+    _named(time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in wanted}, list(zip(x, y, strict=True)))
+    _named(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in wanted}, dots)
     return [time, memory]

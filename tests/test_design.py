@@ -17,9 +17,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter", "cost",
     "meters", "roofline", "measure", "originals", "datasets", "augment", "schedule", "live", "fit",
-    "train", "judge", "reach",
-    "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
-    "experiments", "runs", "grading", "cli", "__main__",
+    "train", "judge", "reach", "probe", "style", "pictures", "versus", "plot", "graph", "svg", "layout",
+    "diagram", "show", "experiments", "runs", "grading", "cli", "__main__",
 ]  # fmt: skip
 
 
