@@ -31,8 +31,10 @@ def home(device: str | torch.device) -> torch.device:
 
 def wait(device: torch.device) -> None:
     """Until the device has done all that it was asked for: a GPU works on while Python goes ahead."""
-    if device.type in ("cuda", "mps"):
-        getattr(torch, device.type).synchronize()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 Clock = Callable[[], float]

@@ -179,6 +179,7 @@ def test_no_counter_is_said_in_words(tmp_path, monkeypatch):
     assert meters.joules(lambda: None, CPU) == "not available"
     (tmp_path / "intel-rapl:0").mkdir()  # there, but not to be read
     assert meters.joules(lambda: None, CPU) == "not available"
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: None)
     assert meters.joules(lambda: None, torch.device("mps")) == "not available"
     assert meters.peak_memory(lambda: None, torch.device("mps")) == "not available"
 
@@ -195,7 +196,7 @@ def test_a_gpus_counter_is_read_through_nvml(monkeypatch):
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1"))
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
     monkeypatch.setattr(meters, "WINDOW", 0.0)
     assert meters.joules(lambda: None, torch.device("cuda")) == pytest.approx(2.0)
     monkeypatch.setitem(sys.modules, "pynvml", None)
