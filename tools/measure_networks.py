@@ -3,11 +3,13 @@
     python tools/measure_networks.py            # data/runs/measured-cpu.json, some ten minutes
     python tools/measure_networks.py --device cuda --batch 32
 
-Needs torchvision. On the CPU one thread runs and its own clock counts, so that other programs matter little.
+Needs torchvision. An interrupted run goes on where it was, from _build/runs/. On the CPU one thread runs and its
+own clock counts, so that other programs matter little.
 """
 
 import argparse
 import json
+import os
 import platform
 import time
 from dataclasses import asdict
@@ -54,6 +56,38 @@ def processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def save(path, record):
+    """Write in one go, a row a line."""
+
+    def text(value):
+        if not isinstance(value, list):
+            return json.dumps(value)
+        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+
+    body = ",\n ".join(f"{json.dumps(key)}: {text(value)}" for key, value in record.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".part").write_text(f"{{\n {body}\n}}\n", encoding="utf-8")
+    os.replace(path.with_suffix(".part"), path)
+
+
+def header(args, on_cpu):
+    """All that the numbers depend on; unfinished rows with another header are not continued."""
+    versions = {v.__name__: v.__version__ for v in (torch, torchvision)}
+    return {
+        "name": f"measured-{torch.device(args.device).type}",
+        "device": f"{processor()}, 1 thread" if on_cpu else torch.cuda.get_device_name(args.device),
+        "clock": "CPU time of the process" if on_cpu else "wall clock",
+        "versions": versions | {"python": platform.python_version()},
+        "date": date.today().isoformat(),
+        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --runs {args.runs}",
+    }
+
+
+def faster(a, b):
+    """The best of two measurements of the machine."""
+    return roofline.Machine(a.device, max(a.flops, b.flops), max(a.bandwidth, b.bandwidth))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
@@ -63,42 +97,32 @@ def main():
     on_cpu = args.device == "cpu"
     if on_cpu:
         torch.set_num_threads(1)
-    clock = time.process_time if on_cpu else time.perf_counter
-    options = {"device": args.device, "clock": clock}
-    before = roofline.machine(**options)
-    rows, todo = [], list(jobs().items())
+    options = {"device": args.device, "clock": time.process_time if on_cpu else time.perf_counter}
+    head = header(args, on_cpu)
+    unfinished = ROOT / "_build" / "runs" / f"{head['name']}.json"
+    record = head | {"machine": asdict(roofline.machine(**options)), "rows": []}
+    if unfinished.is_file():
+        before = json.loads(unfinished.read_text(encoding="utf-8"))
+        if all(before.get(key) == head[key] for key in head):
+            record = before
+    done = {row["name"] for row in record["rows"]}
+    todo = [job for job in jobs().items() if job[0] not in done]
     while todo:
         group, todo = todo[:GROUP], todo[GROUP:]
         nets = {name: (make(), image) for name, (make, image) in group}
-        rows += measure.networks(nets, args.batch, runs=args.runs, **options)
-        for row in rows[-len(group) :]:
+        rows = measure.networks(nets, args.batch, runs=args.runs, **options)
+        record["rows"] += map(asdict, rows)
+        best = faster(roofline.Machine(**record["machine"]), roofline.machine(**options))
+        record["machine"] = asdict(best)
+        save(unfinished, record)
+        for row in rows:
             print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
     sweep = measure.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
-    after = roofline.machine(**options)
-    best = roofline.Machine(
-        before.device, max(before.flops, after.flops), max(before.bandwidth, after.bandwidth)
-    )
-    name = f"measured-{torch.device(args.device).type}"
-    head = {
-        "name": name,
-        "device": f"{processor()}, 1 thread" if on_cpu else torch.cuda.get_device_name(args.device),
-        "clock": "CPU time of the process" if on_cpu else "wall clock",
-        "runs": args.runs,
-        "versions": {v.__name__: v.__version__ for v in (torch, torchvision)}
-        | {"python": platform.python_version()},
-        "date": date.today().isoformat(),
-        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --runs {args.runs}",
-        "machine": asdict(best),
-    }
-    lists = {"rows": rows, "batches": sweep}
-    body = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
-    body += [
-        f"{json.dumps(key)}: [\n  " + ",\n  ".join(json.dumps(asdict(row)) for row in rows) + "\n ]"
-        for key, rows in lists.items()
-    ]
-    path = ROOT / "data" / "runs" / f"{name}.json"
-    path.write_text("{\n " + ",\n ".join(body) + "\n}\n", encoding="utf-8")
-    print(f"{path}: {len(rows)} networks")
+    record["batches"] = [asdict(row) for row in sweep]
+    stored = ROOT / "data" / "runs" / unfinished.name
+    save(stored, record)
+    unfinished.unlink()
+    print(f"{stored}: {len(record['rows'])} networks")
 
 
 if __name__ == "__main__":
