@@ -26,7 +26,8 @@ from cnnlib import measure, roofline
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = {  # of torchvision
     "googlenet": (lambda: models.googlenet(init_weights=False), 224),
-    "inception_v3": (lambda: models.inception_v3(init_weights=False), 299),
+    # Without its side head, whose batch norm cannot learn from a single image.
+    "inception_v3": (lambda: models.inception_v3(init_weights=False, aux_logits=False), 299),
     "mobilenet_v2": (models.mobilenet_v2, 224),
     "mobilenet_v3_large": (models.mobilenet_v3_large, 224),
     "shufflenet_v2_x1_0": (models.shufflenet_v2_x1_0, 224),
