@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from cnnlib.style import COLOURS, FAINT, INK, MARKS, TEXT, new_axes, short, styled
 
-_AROUND = [
-    (1, 0),
-    (-1, 0),
-    (0, 1),
-    (0, -1),
-    (1, 1),
-    (-1, -1),
-    (1, -1),
-    (-1, 1),
-]  # places of a name, best first
+_AROUND = np.radians(
+    [0, 180, 90, 270, 45, 225, 315, 135, 22.5, 202.5, 157.5, 337.5, 67.5, 247.5, 112.5, 292.5]
+)
 
 
 def _fields(row: object) -> Mapping:
@@ -41,21 +35,15 @@ def _named(ax: Axes, places: Mapping[str, tuple[float, float]], dots: Sequence[t
             va="center", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.7, "shrinkA": 0, "shrinkB": 3},
         )  # fmt: skip
+        text.set_in_layout(False)  # else the panel would shrink, and places found now be wrong
         box = text.get_window_extent(renderer)
         w, h, (px, py) = box.width, box.height, to_pixels(place)
-        best = None
-        for far in (8, 16, 28, 44, 64, 90):
-            for right, up in _AROUND:
-                cx, cy = px + right * (far + w / 2), py + up * (far + h / 2)
-                spot = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
-                inside = (
-                    frame.x0 < spot[0] and spot[2] < frame.x1 and frame.y0 < spot[1] and spot[3] < frame.y1
-                )
-                if inside and not any(_touch(spot, other) for other in taken):
-                    best = best or (cx, cy, spot)
-            if best:
+        for far, angle in product((8, 16, 28, 44, 64, 90, 120, 160), _AROUND):
+            cx, cy = px + np.cos(angle) * (far + w / 2), py + np.sin(angle) * (far + h / 2)
+            spot = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
+            inside = frame.x0 < spot[0] and spot[2] < frame.x1 and frame.y0 < spot[1] and spot[3] < frame.y1
+            if inside and not any(_touch(spot, other) for other in taken):
                 break
-        cx, cy, spot = best or (px, py, np.array([px, py, px, py]))
         taken.append(spot)
         point = 72 / ax.figure.dpi
         text.set_position(((cx - px) * point, (cy - py) * point))
@@ -77,7 +65,7 @@ def versus(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[A
 
     ``rows``: of :mod:`cnnlib.measure`, stored ones or fresh. ``flops``: what the machine can do in a second at
     best; its line in the first panel is the least time that the arithmetic needs. ``named``: which networks
-    carry their name; all have a point.
+    carry their name, in the second panel only where they are off the line; all have a point.
     """
     rows = [_fields(row) for row in rows]
     missing = set(named) - {row["name"] for row in rows}
@@ -110,5 +98,6 @@ def versus(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[A
         ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
     wanted = [row for row in rows if row["name"] in named]
     _named(time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in wanted}, list(zip(x, y, strict=True)))
-    _named(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in wanted}, dots)
+    off = [row for row in wanted if not 0.8 < row["memory"] / row["predicted_memory"] < 1.25]
+    _named(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in off}, dots)
     return [time, memory]
