@@ -25,12 +25,7 @@ import cnnlib
 from cnnlib import measure, roofline
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = {  # of torchvision
-    "mobilenet_v3_large": (models.mobilenet_v3_large, 224),
-    "shufflenet_v2_x1_0": (models.shufflenet_v2_x1_0, 224),
-    "mnasnet1_0": (models.mnasnet1_0, 224),
-    "vit_b_16": (models.vit_b_16, 224),
-}
+OTHERS = ("mobilenet_v3_large", "shufflenet_v2_x1_0", "mnasnet1_0", "vit_b_16")  # of torchvision
 GROUP = 4  # networks that take turns, and are in memory together
 
 
@@ -40,8 +35,7 @@ def jobs():
         name: (lambda name=name: cnnlib.build(name), cnnlib.arch.image_shape(name))
         for name in cnnlib.list_models()
     }
-    others = {name: (make, (3, side, side)) for name, (make, side) in OTHERS.items() if name not in book}
-    return book | others
+    return {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | book
 
 
 def processor():
