@@ -14,8 +14,8 @@ _HOME = {
     "check": "grading",
 }
 _MODULES = {
-    "arch", "augment", "conventions", "cost", "datasets", "diagram", "grading", "layers", "plot",
-    "probe", "runs", "schedule", "shapes", "show", "table", "train",
+    "arch", "augment", "conventions", "cost", "datasets", "diagram", "grading", "layers", "measure",
+    "plot", "probe", "roofline", "runs", "schedule", "shapes", "show", "table", "train",
 }  # fmt: skip
 
 __all__ = sorted(_HOME.keys() | _MODULES)

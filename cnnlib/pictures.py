@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from cnnlib.style import COLOURS, DASHES, INK, TEXT, WIDTH, array, at_most_seven, for_text, styled
@@ -115,6 +116,33 @@ def _middle(span, n: int) -> tuple[int, int]:
     """First pixel and length of the window of ``span`` nearest to the middle of ``n`` pixels."""
     unit = round(((n - span.size) / 2 - span.start) / span.stride)
     return span.start + unit * span.stride, span.size
+
+
+@styled
+def sights(photo: object, rows: Iterable[object], cols: int = 2) -> Axes:
+    """What one unit of each layer sees, found twice: the photo (3, H, W), once for each row.
+
+    ``rows``: of :func:`cnnlib.probe.sights` on images of the photo's size. The pixels that a gradient reaches
+    stay bright; the frame stands around the window of the formula, cut at the edge of the photo.
+    """
+    shown, tiles, titles = _shown(array(photo)[None], "photo")[0], [], []
+    h, w = shown.shape[:2]
+    thick = max(1, round(w / 110))
+    for row in rows:
+        mask = array(row.mask)
+        if mask.shape != (h, w):
+            raise ValueError(
+                f"{row.layer} was probed on an image of {mask.shape}, the photo has {(h, w)}: need one size"
+            )
+        tile = np.where(mask[..., None], shown, 0.35 * shown)
+        (top, left), (high, wide) = [s.start for s in row.window], [s.size for s in row.window]
+        y, x = np.arange(h)[:, None], np.arange(w)
+        down, right = np.maximum(top - y, y - top - high + 1), np.maximum(left - x, x - left - wide + 1)
+        far = np.maximum(down, right)  # pixels outside the window
+        tile[(far > 0) & (far <= thick)] = to_rgb(COLOURS[4])
+        tiles.append(tile)
+        titles.append(f"{row.layer}: {' × '.join(f'{s.size:g}' for s in row.window)} px")
+    return _tiles(np.stack(tiles), cols, titles)
 
 
 @styled

@@ -12,7 +12,7 @@ from textwrap import fill
 import numpy as np
 from matplotlib.axes import Axes
 
-from cnnlib.pictures import confusion, field, filters, images, maps
+from cnnlib.pictures import confusion, field, filters, images, maps, sights
 from cnnlib.style import (
     COLOURS,
     DASHES,
@@ -27,8 +27,12 @@ from cnnlib.style import (
     short,
     styled,
 )
+from cnnlib.versus import versus
 
-__all__ = ["bars", "confusion", "curves", "errors", "field", "filters", "images", "lines", "maps", "trends"]
+__all__ = [
+    "bars", "confusion", "curves", "errors", "field", "filters", "images", "lines", "maps", "sights", "trends",
+    "versus",
+]  # fmt: skip
 
 
 def _bars(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from math import ceil
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnlib.reach import reached
+from cnnlib.cost import trace
+from cnnlib.reach import footprint, layer_of, reached
+from cnnlib.shapes import Span
 
-__all__ = ["GradientNorm", "activations", "filters", "gradient_norms", "misread", "reached"]
+__all__ = [
+    "GradientNorm", "Sight", "activations", "filters", "gradient_norms", "misread", "reached", "sights",
+]  # fmt: skip
 
 
 @contextmanager
@@ -37,9 +41,8 @@ def activations(net: nn.Module, x: Tensor, names: Iterable[str] | None = None) -
     The network runs in evaluation mode and is left as it was. A layer used twice shows its last output.
     Raises ``ValueError`` for a name that the network does not have.
     """
-    modules = dict(net.named_modules())
     if names is None:
-        names = [name for name, module in modules.items() if next(module.children(), None) is None]
+        names = [name for name, module in net.named_modules() if next(module.children(), None) is None]
     out: dict[str, Tensor] = {}
 
     def keep(name: str, result: object) -> None:
@@ -49,12 +52,8 @@ def activations(net: nn.Module, x: Tensor, names: Iterable[str] | None = None) -
 
     with ExitStack() as hooks, _evaluating(net):
         for name in names:
-            if name not in modules:
-                near = get_close_matches(name, modules, n=3) or list(modules)[1:4]
-                raise ValueError(
-                    f"names has {name!r}: the network has no such layer; it has {', '.join(near)}"
-                )
-            hook = modules[name].register_forward_hook(lambda m, args, result, name=name: keep(name, result))
+            layer = layer_of(net, name)
+            hook = layer.register_forward_hook(lambda m, args, result, name=name: keep(name, result))
             hooks.callback(hook.remove)
         net(x)
     return out
@@ -101,3 +100,36 @@ def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> list[GradientNorm]:
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:
             rows.append(GradientNorm(name, type(module).__name__, module.weight.grad.norm().item()))
     return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What one unit of a layer sees, found in two ways that share nothing."""
+
+    layer: str
+    by_formula: int | tuple[int, int]  # side in pixels, from the windows on the way
+    by_gradient: int | tuple[int, int]  # side in pixels, from a gradient sent back
+    window: tuple[
+        Span, Span
+    ]  # by formula: the rows and columns that the centre unit sees, in ``size``, ``start``
+    mask: Tensor = field(repr=False)  # by gradient: the pixels (H, W) of this image that it depends on
+
+
+def sights(net: nn.Module, image: tuple[int, int, int], layers: Iterable[str]) -> list[Sight]:
+    """The receptive field of each of ``layers`` by formula and by gradient; ``plot.sights`` draws them.
+
+    ``image``: (C, H, W). ``layers``: names as in ``net.named_modules()``, single layers or whole blocks. A layer
+    that runs several times is taken in its last run. The network is left as it was.
+    Raises ``ValueError`` for a layer that is not there, or whose units see no part of the image.
+    """
+    rows, found = trace(net, image).rows, []
+    for layer in layers:
+        mask, unit = footprint(net, image, layer)
+        inside = tuple(layer + mark for mark in (".", ":"))
+        span = [r.span for r in rows if r.span and (r.name == layer or r.name.startswith(inside))][-1]
+        spans = (span, span) if isinstance(span, Span) else span
+        window = tuple(Span(s.size, 1, s.start + i * s.stride) for s, i in zip(spans, unit, strict=True))
+        sides = tuple(ceil(s.size) for s in spans)
+        side = sides[0] if len(set(sides)) == 1 else sides
+        found.append(Sight(layer, side, reached(net, image, layer), window, mask))
+    return found

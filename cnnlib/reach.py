@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
@@ -100,12 +101,18 @@ class _Linearised(TorchFunctionMode):
         self.maps: list[Tensor] = []
         self.last = last
 
+    def keep(self, out: object) -> bool:
+        """Whether ``out`` is such a map; ends the run if it is the one asked for."""
+        if not (isinstance(out, Tensor) and out.requires_grad and out.ndim == 4):
+            return False
+        self.maps.append(out)
+        if len(self.maps) - 1 == self.last:
+            raise _Seen
+        return True
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         out = self._replaced(func, args, kwargs or {})
-        if isinstance(out, Tensor) and out.requires_grad and out.ndim == 4:
-            self.maps.append(out)
-            if len(self.maps) - 1 == self.last:
-                raise _Seen
+        self.keep(out)
         return out
 
     def _replaced(self, func, args: tuple, kwargs: dict):
@@ -126,46 +133,88 @@ class _Linearised(TorchFunctionMode):
         return _even(out) if isinstance(out, Tensor) and out.is_floating_point() else out
 
 
-def _support(net: nn.Module, image: Sequence[int], last: int | None) -> tuple[list[range], int]:
-    """The rows and columns of the image that the centre unit of a map depends on, and which map it was."""
+def layer_of(net: nn.Module, name: str) -> nn.Module:
+    """The layer called ``name``, dotted as in ``net.named_modules()``; ``ValueError`` if there is none."""
+    modules = dict(net.named_modules())
+    if name not in modules:
+        near = get_close_matches(name, modules, n=3) or list(modules)[1:4]
+        raise ValueError(f"no layer is called {name!r}: the network has {', '.join(near)} and others")
+    return modules[name]
+
+
+def _support(net: nn.Module, image: Sequence[int], layer: str | None, last: int | None = None):
+    """Pixels (H, W) that the centre unit of a map depends on, that unit, and which map it was.
+
+    The map is number ``last``, else what ``layer`` puts out in its last run, else the last of all.
+    """
     parameter = next(net.parameters(), torch.empty(0))
     x = torch.ones(1, *image, device=parameter.device, requires_grad=True)
     mode = _Linearised(last)
+    ends: list[int | None] = []
+
+    def end(module: nn.Module, args: object, out: object) -> None:
+        ends.append(len(mode.maps) - 1 if mode.keep(out) else None)
+
+    hook = layer_of(net, layer).register_forward_hook(end) if layer else None
     try:
         with torch.enable_grad(), mode:
             net(x)
     except _Seen:
         pass
-    if not mode.maps:
-        raise ValueError(
-            f"{type(net).__name__} makes no map of image {image}: it needs a convolution or a pool"
-        )
-    out = mode.maps[-1]
-    out[:, :, out.shape[2] // 2, out.shape[3] // 2].sum().backward()
-    hit = (x.grad != 0).any(1)[0]
-    along = (hit.any(1).nonzero().flatten().tolist(), hit.any(0).nonzero().flatten().tolist())
-    return [range(a[0], a[-1] + 1) for a in along], len(mode.maps) - 1
+    finally:
+        if hook:
+            hook.remove()
+    at = last if last is not None else (ends or [None])[-1] if layer else len(mode.maps) - 1
+    if at is None or at < 0:
+        who = f"layer {layer!r}" if layer else type(net).__name__
+        need = "name a layer before global pooling" if layer else "it needs a convolution or a pool"
+        raise ValueError(f"{who} makes no map of image {image}: {need}")
+    out = mode.maps[at]
+    i, j = out.shape[2] // 2, out.shape[3] // 2
+    out[:, :, i, j].sum().backward()
+    return (x.grad != 0).any(1)[0], (i, j), at
 
 
-def reached(net: nn.Module, image: tuple[int, int, int]) -> int | tuple[int, int]:
-    """Side in pixels of what the centre unit of the last spatial map depends on; (h, w) if not square.
+def _along(hit: Tensor, axis: int) -> range:
+    """From the first to the last pixel of a mask (H, W), along one axis."""
+    on = hit.any(1 - axis).nonzero().flatten().tolist()
+    return range(on[0], on[-1] + 1)
 
-    ``image``: (C, H, W). Where the border of the image would cut the field, a larger image is taken. The last
-    map is the one before global pooling or flattening. A copy runs; the network stays as it is.
-    Raises ``ValueError`` if the network makes no map, or sees more than some 1000 pixels.
+
+def _twin(net: nn.Module) -> nn.Module:
+    return copy.deepcopy(net).eval().float().requires_grad_(False)
+
+
+def footprint(net: nn.Module, image: tuple[int, int, int], layer: str) -> tuple[Tensor, tuple[int, int]]:
+    """Which pixels the centre unit of ``layer`` depends on, as a mask (H, W), and the place of that unit.
+
+    Cut at the border of ``image`` (C, H, W), as the unit is there. A layer that runs twice: its last run.
+    Raises ``ValueError`` if there is no such layer, or if it puts out no map.
     """
-    twin = copy.deepcopy(net).eval().float().requires_grad_(False)
-    fields, last = _support(twin, image, None)
+    hit, unit, _ = _support(_twin(net), image, layer)
+    return hit, unit
+
+
+def reached(net: nn.Module, image: tuple[int, int, int], layer: str | None = None) -> int | tuple[int, int]:
+    """Side in pixels of what the centre unit of ``layer`` depends on; (h, w) if not square.
+
+    ``image``: (C, H, W). Where the border of the image would cut the field, a larger image is taken. ``layer``:
+    a name of ``net.named_modules()``, in its last run; without it the last map before global pooling or
+    flattening. A copy runs; the network stays as it is.
+    Raises ``ValueError`` if there is no such map, or if a unit sees more than some 1000 pixels.
+    """
+    twin = _twin(net)
+    hit, _, last = _support(twin, image, layer)
     seen = []
-    for axis, field in enumerate(fields, 1):
-        sides = list(image)
-        while field.start == 0 or field.stop == sides[axis]:  # cut: grow the image along this axis alone
-            sides[axis] *= 2
-            if sides[axis] > _LARGEST:
+    for axis in (0, 1):
+        field, sides = _along(hit, axis), list(image)
+        while field.start == 0 or field.stop == sides[axis + 1]:  # cut: grow the image along this axis alone
+            sides[axis + 1] *= 2
+            if sides[axis + 1] > _LARGEST:
                 name = type(net).__name__
                 raise ValueError(
                     f"{name} sees too much to try, over {_LARGEST // 2} pixels: use cnnlib.trace"
                 )
-            field = _support(twin, sides, last)[0][axis - 1]
+            field = _along(_support(twin, sides, layer, last)[0], axis)
         seen.append(len(field))
     return seen[0] if seen[0] == seen[1] else (seen[0], seen[1])

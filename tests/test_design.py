@@ -16,9 +16,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from those above it.
 ORDER = [
     "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter",
-    "rows", "fold", "cost", "conventions",
+    "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
-    "probe", "style", "pictures", "plot", "graph", "svg", "layout", "diagram", "show",
+    "probe", "style", "pictures", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "costs", "cli", "__main__",
 ]  # fmt: skip
 

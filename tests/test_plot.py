@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -36,8 +37,24 @@ def words(ax):
     return [t.get_text() for t in letters(ax)]
 
 
+def sight(h, w):
+    mask = torch.zeros(h, w, dtype=torch.bool)
+    mask[10:15, 20:27] = True
+    return SimpleNamespace(layer="conv1", mask=mask, window=(Span(5, 1, 10), Span(7, 1, 20)))
+
+
 NET = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
 COST = cnnlib.trace(NET, (3, 8, 8))
+
+
+def measured(name, macs, told, got):
+    return {
+        "name": name, "macs": macs, "forward": macs / 1e10, "predicted_memory": told, "memory": got,
+        "predicted_training": 9 * told, "training": 9 * got,
+    }  # fmt: skip
+
+
+ROWS = [measured(f"net{i}", 10**i, 4**i, 5**i) for i in range(3, 9)]
 ERRORS = [
     {"year": 2015, "entry": "ResNet", "top5_error": "3.57", "kind": "CNN"},
     {"year": 2011, "entry": "XRCE", "top5_error": "25.8", "kind": "features"},
@@ -53,6 +70,8 @@ DRAW = {
     "filters": lambda: plot.filters(NET[0].weight),
     "maps": lambda: plot.maps(torch.rand(1, 5, 6, 6)),
     "field": lambda: plot.field(np.zeros((3, 40, 60), np.uint8), {"conv1": Span(11, 4, 0)}),
+    "sights": lambda: plot.sights(np.zeros((3, 40, 60), np.uint8), [sight(40, 60)] * 2),
+    "versus": lambda: plot.versus(ROWS, 4e10, ["net3", "net8"])[0],
     "confusion": lambda: plot.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
 }
 
@@ -196,6 +215,38 @@ def test_a_field_is_drawn_where_the_unit_looks():
     assert (frames["wide"].get_width(), frames["wide"].get_height()) == (9, 5)
     assert (frames["all"].get_width(), frames["all"].get_height()) == (200, 100)
     assert {"conv1: 11 px", "wide: 5×9 px", "all: 500 px"} <= set(words(ax))
+
+
+def test_sights_leave_bright_what_the_gradient_reached_and_frame_the_formula():
+    photo = np.full((3, 40, 60), 200, np.uint8)
+    ax = plot.sights(photo, [sight(40, 60)])
+    tile = np.asarray(ax.get_images()[0].get_array())[:40, :60]
+    bright, frame = np.isclose(tile, 200 / 255).all(-1), np.isclose(tile, to_rgb(style.COLOURS[4])).all(-1)
+    assert bright[10:15, 20:27].all() and bright.sum() == 35
+    assert frame[9:16, 19:28].sum() == frame.sum() == 7 * 9 - 35
+    assert "conv1: 5 × 7 px" in words(ax)
+    with pytest.raises(ValueError, match=r"conv1 was probed on an image of \(8, 60\)"):
+        plot.sights(photo, [SimpleNamespace(layer="conv1", mask=torch.zeros(8, 60), window=())])
+
+
+def test_versus_sets_each_network_against_its_prediction():
+    time, memory = plot.versus(ROWS, 4e10, ["net3", "net8"])
+    dots, line = time.lines
+    assert list(dots.get_xdata()) == [r["macs"] for r in ROWS]
+    assert list(dots.get_ydata()) == [1e3 * r["forward"] for r in ROWS]
+    assert list(line.get_ydata()) == pytest.approx([2e3 * r["macs"] / 4e10 for r in (ROWS[0], ROWS[-1])])
+    agree, predicting, training = memory.lines
+    assert list(agree.get_xdata()) == list(agree.get_ydata())
+    assert [*predicting.get_xdata()] == [r["predicted_memory"] for r in ROWS]
+    assert [*training.get_ydata()] == [r["training"] for r in ROWS]
+    for ax in (time, memory):
+        names = [t for t in ax.texts if t.get_text()]
+        assert {t.get_text() for t in names} == {"net3", "net8"}
+        ax.figure.canvas.draw()
+        a, b = (t.get_window_extent() for t in names)
+        assert not a.overlaps(b)
+    with pytest.raises(ValueError, match="named has net9"):
+        plot.versus(ROWS, 4e10, ["net9"])
 
 
 def test_a_confusion_matrix_shows_its_counts():

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.googlenet import Inception
 
 import cnnlib
 from cnnlib import probe
@@ -94,6 +95,59 @@ def test_published_fields_are_reached():
     """Araujo, Norris, Sim 2019: 195 for AlexNet; ResNet-18 by the facts table."""
     assert probe.reached(cnnlib.build("alexnet"), (3, 224, 224)) == 195
     assert probe.reached(torchvision.models.resnet18(), (3, 224, 224)) == 435
+
+
+LAYERS = {  # network, layers of every kind: single, block, branch, shortcut, reused
+    "resnet18": ["conv1", "maxpool", "layer1.0.relu1", "layer1", "layer2.0.downsample", "layer3.1.bn2"],
+    "densenet121": ["features.denseblock1", "features.transition1.pool", "features.denseblock2.denselayer3"],
+    "squeezenet1_1": ["features.3.squeeze", "features.3.expand3x3", "features.6"],
+    "vgg16": ["features.0", "features.4", "features.16"],
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_any_layer_of_any_network_is_seen_alike_in_two_ways(name):
+    net = cnnlib.build(name)
+    before = copy.deepcopy(net.state_dict())
+    rows = probe.sights(net, (3, 120, 151), LAYERS[name])
+    assert [r.layer for r in rows] == LAYERS[name]
+    for row in rows:
+        assert row.by_formula == row.by_gradient == probe.reached(net, (3, 224, 224), row.layer), row.layer
+        lit = row.mask.nonzero()
+        for axis, n in enumerate((120, 151)):
+            s = row.window[axis]
+            low, high = max(s.start, 0), min(s.start + s.size, n)
+            assert (low, high - 1) == (lit[:, axis].min(), lit[:, axis].max()), row.layer
+    assert (
+        hooks(net) == 0
+        and net.training
+        and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    )
+
+
+def test_a_branch_sees_less_than_its_block():
+    block = Inception(2, 2, 2, 2, 2, 2, 2)
+    net = nn.Sequential(conv(3), block)
+    rows = probe.sights(net, (2, 31, 31), ["1.branch1", "1.branch2", "1"])
+    assert [(r.by_formula, r.by_gradient) for r in rows] == [(3, 3), (5, 5), (5, 5)]
+
+
+def test_a_layer_that_runs_twice_is_taken_in_its_last_run():
+    twice = conv(3, pad=1)
+    (row,) = probe.sights(nn.Sequential(conv(1), nn.Sequential(twice, twice)), (2, 21, 21), ["1.0"])
+    assert row.by_formula == row.by_gradient == 5
+    (row,) = probe.sights(nn.Sequential(conv((1, 5)), conv((3, 1))), (2, 21, 21), ["1"])
+    assert row.by_formula == row.by_gradient == (3, 5) and row.mask.sum() == 15
+
+
+def test_a_layer_that_makes_no_map_is_refused():
+    net = nn.Sequential(conv(3), nn.Flatten(), nn.Linear(2 * 49, 2))
+    for layer in ("1", "2"):
+        with pytest.raises(ValueError, match=f"layer '{layer}' makes no map"):
+            probe.reached(net, (2, 9, 9), layer)
+    with pytest.raises(ValueError, match="no layer is called '7'"):
+        probe.sights(net, (2, 9, 9), ["0", "7"])
+    assert hooks(net) == 0
 
 
 def test_a_field_without_a_map_or_without_end_is_refused():

@@ -1,0 +1,106 @@
+"""Which limit binds: arithmetic or memory? The roofline model of Williams, Waterman and Patterson (2009).
+
+A network that does ``intensity`` operations for each byte it moves can run at most at
+``min(peak, intensity * bandwidth)`` operations a second.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from cnnlib.counter import key
+from cnnlib.meta import MetaCopy, Shape
+from cnnlib.meters import Clock, home, timed
+from cnnlib.ops import RULES
+
+_SIZES = {"cuda": (8192, 2**28)}  # side of the matrices, numbers to copy; a GPU fills up late
+_SMALLER = (1024, 2**24)
+
+
+class _Traffic(TorchDispatchMode):
+    """Adds up what each operation reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        ins = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        outs = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
+        looks = {key(t) for t in ins}.issuperset(map(key, outs)) and func.overloadpacket not in RULES
+        if not looks:  # a view moves nothing
+            self.n_bytes += sum(t.numel() * t.element_size() for t in ins + outs)
+        return result
+
+
+def traffic(net: nn.Module, image: Shape | list[Shape], batch: int = 1) -> int:
+    """Bytes that one forward pass moves if each operation reads its inputs and writes its outputs once.
+
+    Weights are read once a batch. Nothing is assumed to stay in a cache from one operation to the next, and
+    none is read twice within one; a real machine errs on both sides. Arguments as those of ``cnnlib.trace``.
+    """
+    copy, mode = MetaCopy(net, image, batch, None), _Traffic()
+    copy.run(copy.inputs(), mode, lambda *_: None, lambda *_: None, lambda: ("", copy.module, copy.shapes))
+    return mode.n_bytes
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one device can do at best, measured."""
+
+    device: str
+    flops: float  # operations a second, of a product of large matrices, float32
+    bandwidth: float  # bytes a second, read and written, of a copy too large for caches
+
+    def roof(self, intensity: float) -> float:
+        """The most operations a second at ``intensity`` operations a byte."""
+        return min(self.flops, intensity * self.bandwidth)
+
+    @property
+    def ridge(self) -> float:
+        """Operations a byte from which on arithmetic is the limit."""
+        return self.flops / self.bandwidth
+
+
+def machine(device: str | torch.device = "cpu", runs: int = 9, clock: Clock = time.perf_counter) -> Machine:
+    """The best of ``runs`` products of large matrices and of as many large copies, with the threads there are.
+
+    On GPUs whose convolutions may round to TF32 (PyTorch's default) a network can beat this peak, which is that
+    of full float32.
+    """
+    place = home(device)
+    n, length = _SIZES.get(place.type, _SMALLER)
+    a, b, c = (torch.ones(n, n, device=place) for _ in range(3))
+    x, y = (torch.ones(length, device=place) for _ in range(2))
+    product = min(timed(lambda: torch.mm(a, b, out=c), place, clock) for _ in range(runs))
+    copied = min(timed(lambda: y.copy_(x), place, clock) for _ in range(runs))
+    return Machine(str(place), 2 * n**3 / product, 8 * length / copied)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a network stands under the roof."""
+
+    name: str
+    batch: int
+    intensity: float  # operations (2 x MACs) a byte moved
+    gflops: float  # reached: billions of operations a second
+    roof: float  # the most this machine can do at that intensity, in the same unit
+    share: float  # of the roof that is reached
+    limit: str  # "arithmetic" or "memory": which of the two makes the roof
+
+
+def position(row, machine: Machine) -> Position:
+    """Where a row of ``cnnlib.measure`` stands: its ``macs``, ``bytes_moved`` and ``forward`` seconds."""
+    intensity = 2 * row.macs / row.bytes_moved
+    reached, roof = 2 * row.macs / row.forward, machine.roof(intensity)
+    limit = "arithmetic" if intensity >= machine.ridge else "memory"
+    rounded = [float(f"{v:.3g}") for v in (intensity, reached / 1e9, roof / 1e9, reached / roof)]
+    return Position(row.name, row.batch, *rounded, limit)
