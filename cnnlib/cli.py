@@ -10,28 +10,10 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 
+from cnnlib import costs
 from cnnlib.grading import cli as grading
 
 SETS = ("mnist", "fashion_mnist", "cifar10")
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """``3x224x224`` as (3, 224, 224)."""
-    try:
-        return tuple(int(n) for n in text.lower().replace("×", "x").split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: need channels, height and width, such as 3x224x224"
-        ) from None
-
-
-def costs(args: argparse.Namespace) -> int:
-    """Print what each layer of a network costs."""
-    from cnnlib import arch, cost
-
-    net = arch.build(args.name)
-    print(cost.trace(net, args.input or arch.image_shape(args.name), args.batch))
-    return 0
 
 
 def _images(args: argparse.Namespace):
@@ -113,11 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cnnlib", description="CNN Architectures: from LeNet to SENet.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    sub = commands.add_parser("costs", help="what each layer of a network costs", description=costs.__doc__)
-    sub.add_argument("name", help="a network of the book, such as alexnet")
-    sub.add_argument("--input", type=_shape, metavar="CxHxW", help="image, if not the one it was made for")
-    sub.add_argument("--batch", type=int, default=1, metavar="N", help="images at once (default 1)")
-    sub.set_defaults(main=costs)
+    costs.add_parser(commands)
 
     sub = commands.add_parser("train", help="train a network", description=train.__doc__)
     sub.add_argument("name", help="a network of the book, such as lenet_small")

@@ -26,7 +26,7 @@ _FORMATS: dict[str, Callable] = {
     "md": lambda table: table.to_markdown(),
     "csv": lambda table: table.to_csv().rstrip("\n"),
     "html": lambda table: table._repr_html_(),
-    "json": lambda table: json.dumps(_plain(table), indent=1),
+    "json": lambda table: json.dumps(_plain(table), indent=1, ensure_ascii=False),
 }
 
 

@@ -1,7 +1,7 @@
 """How long it takes to count a network: ours against five counters in use, in turn, so that all meet the same machine.
 
-    python tools/bench.py                      five networks, five rounds (a few minutes)
-    python tools/bench.py resnet18 --rounds 3
+    python tools/bench_counters.py                      five networks, five rounds (a few minutes)
+    python tools/bench_counters.py resnet18 --rounds 3
 
 prints the median of the rounds for each counter, how many times as long as ours that is, and the lowest and
 highest of that ratio over the rounds. A counter whose number is not near the right one is marked: being quick
