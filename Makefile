@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV ?= .venv
 SITE_VENV ?= .venv-site
 
-.PHONY: help book test run notebooks clean
+.PHONY: help book test run notebooks bench clean
 
 help:
 	@echo "make book       build the site from the stored outputs and open it (about a minute the first time)"
 	@echo "make test       every check: notebooks, package, book, browser; ARGS=... goes to pytest"
 	@echo "make run        execute every chapter again, two at a time"
 	@echo "make notebooks  execute only the chapters whose code changed"
+	@echo "make bench      time and memory against other people's tools, side by side; rows to _build/bench.json"
 	@echo "make clean      remove what was built, but not the environments"
 
 book:
@@ -31,6 +32,10 @@ run: environment
 
 notebooks: environment
 	$(VENV)/bin/python tools/sync_notebooks.py
+
+bench:
+	@$(PYTHON) tools/env.py $(VENV) requirements-bench.txt
+	$(VENV)/bin/python tools/bench_counters.py
 
 clean:
 	rm -rf _build

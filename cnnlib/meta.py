@@ -45,15 +45,39 @@ def _shapes(image: object) -> list[Shape]:
     return [tuple(shape) for shape in shapes]
 
 
-def _needs(module: nn.Module) -> str:
+def _pair(value: object, axes: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+
+
+def _least(module: nn.Module, axes: int) -> Shape:
+    """The smallest map that one window of a convolution or pool fits into, padding taken off."""
+    padding = module.padding if not isinstance(module.padding, str) else 0
+    spans = [d * (k - 1) + 1 for k, d in zip(
+        _pair(module.kernel_size, axes), _pair(getattr(module, "dilation", 1), axes), strict=True)]  # fmt: skip
+    return tuple(max(1, n - 2 * p) for n, p in zip(spans, _pair(padding, axes), strict=True))
+
+
+def _needs(module: nn.Module, got: Shape) -> str:
     """What a layer says of the input it was built for."""
-    if isinstance(module, nn.modules.conv._ConvNd):
+    conv = isinstance(module, nn.modules.conv._ConvNd)
+    if conv and got[1:2] != (module.in_channels,):
         return f"; it needs {module.in_channels} channels"
+    pool = isinstance(module, nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AvgPoolNd)
+    if (conv and not module.transposed) or pool:
+        return f"; it needs a map of at least {'×'.join(map(str, _least(module, len(got) - 2)))}"
     if isinstance(module, nn.modules.batchnorm._NormBase):
         return f"; it needs {module.num_features} channels"
     if isinstance(module, nn.Linear):
         return f"; it needs {module.in_features} features in the last axis"
     return ""
+
+
+def _why(error: Exception) -> str:
+    """The first line of what PyTorch says; asking for numbers that are not there is put in plain words."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "meta" in said.lower():
+        return f"it asks for the numbers in a map, and a trace has shapes only (PyTorch says: {said})"
+    return f"PyTorch says: {said}"
 
 
 class MetaCopy:
@@ -130,16 +154,13 @@ class MetaCopy:
                 return self.module(*inputs)
         except Exception as error:
             name, module, got = where()
+            needs = _needs(module, got[0]) if got else ""
+            layer = f"layer {name!r} ({type(module).__name__})" if name else type(module).__name__
             shapes = ", ".join(str(shape) for shape in got)
-            layer = (
-                f"layer {name!r} ({type(module).__name__}) got {shapes}{_needs(module)}"
-                if name
-                else "its forward"
-            )
-            why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            where_it_was = f"{layer} got {shapes}{needs}" if name or needs else "its forward"
             asked = ", ".join(str(shape) for shape in self.shapes)
             raise ValueError(
-                f"{self.name} cannot run on image {asked}: {layer}. PyTorch says: {why}"
+                f"{self.name} cannot run on image {asked}: {where_it_was}. {_why(error)}"
             ) from error
 
     def saved_bytes(self) -> int:

@@ -385,7 +385,10 @@ def test_tracing_is_quick():
             r"layer '1' \(Conv2d\) got \(1, 4, 7, 7\); it needs 5",
         ),
         (nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), (3, 2, 2), r"layer '1' \(Linear\) got \(1, 12\); it needs 10"),
-        (nn.Conv2d(1, 1, 9), (1, 4, 4), "cannot run on image"),
+        (nn.Conv2d(1, 1, 9), (1, 4, 4), r"\(1, 4, 4\): Conv2d got \(1, 1, 4, 4\); it needs a map of at least 9×9"),
+        (nn.Conv2d(3, 4, 3), (4, 9, 9), r"Conv2d got \(1, 4, 9, 9\); it needs 3 channels"),
+        (nn.Conv2d(3, 4, (3, 5), padding=(1, 0), dilation=2), (3, 3, 8), r"at least 3×9"),
+        (nn.Sequential(nn.MaxPool2d(5)), (3, 9, 4), r"'0' \(MaxPool2d\) got .*; it needs a map of at least 5×5"),
         (nn.ReLU(), 224, "image=224"),
         (nn.ReLU(), (3, 0, 4), "image="),
         (nn.ReLU(), "3x224x224", "image="),
@@ -407,7 +410,7 @@ def test_a_decision_that_needs_numbers_is_refused():
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(ValueError, match="Peeks cannot run"):
+    with pytest.raises(ValueError, match="Peeks cannot run.*asks for the numbers in a map, and a trace has"):
         cnnlib.trace(Peeks(), (3, 4, 4))
 
 

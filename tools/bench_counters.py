@@ -20,6 +20,7 @@ from statistics import median
 
 import torch
 import torchvision
+from bench_rows import store
 from rivals import COUNTERS
 
 import cnnlib
@@ -62,7 +63,7 @@ def compared(name, rounds):
         ratios = [t / mine for t, mine in zip(times[who], times["cnnlib"], strict=True)]
         right = found[who] and abs(found[who] / found["cnnlib"] - 1) < 0.05
         yield (
-            name if who == "cnnlib" else "",
+            name,
             who,
             f"{1000 * median(times[who]):,.0f}",
             f"{median(ratios):.1f}" if who != "cnnlib" else None,
@@ -79,7 +80,8 @@ def main():
     logging.disable(logging.WARNING)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
     rows = [line for name in args.networks for line in compared(name, args.rounds)]
-    columns = ("network", "counter", "ms", "times ours", "over the rounds", "")
+    columns = ("network", "counter", "ms", "times ours", "over the rounds", "note")
+    store("counters", [dict(zip(columns, row, strict=True)) for row in rows])
     print(
         Table(columns, rows, f"Time to count one network once, median of {args.rounds} rounds taken in turn.")
     )

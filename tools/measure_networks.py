@@ -25,7 +25,7 @@ import cnnlib
 from cnnlib import measure, roofline
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = ("mobilenet_v3_large", "shufflenet_v2_x1_0", "mnasnet1_0", "vit_b_16")  # of torchvision
+OTHERS = ("mobilenet_v3_large", "mnasnet1_0", "vit_b_16")  # of torchvision
 GROUP = 4  # networks that take turns, and are in memory together
 
 
