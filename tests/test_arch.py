@@ -208,6 +208,15 @@ def test_both_pools_of_the_small_alexnet_put_out_the_same_shapes(kernel):
     assert [r.out for r in cost.rows if r.kind == "MaxPool2d"] == [(24, 16, 16), (64, 8, 8), (48, 4, 4)]
 
 
+def test_every_family_has_a_small_network():
+    families = (
+        "lenet alexnet zfnet vgg nin googlenet resnet senet preresnet wrn resnext stochastic fractalnet"
+    )
+    families += " densenet squeezenet inception"
+    small = [n.removesuffix("_small") for n in cnnlib.list_models() if n.endswith("_small")]
+    assert small == families.split()
+
+
 @pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n.endswith("_small")])
 def test_small_networks_have_a_quarter_of_a_million_parameters(name):
     assert 225_000 <= sum(p.numel() for p in cnnlib.build(name).parameters()) <= 275_000

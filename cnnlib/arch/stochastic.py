@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cnnlib.arch.entry import CIFAR, Entry
-from cnnlib.arch.resnet import basic, cifar, option_a, three_stages
+from cnnlib.arch.entry import CIFAR, DIGIT, Entry
+from cnnlib.arch.resnet import SMALL_DEPTHS, SMALL_WIDTHS, Plan, basic, cifar, option_a, three_stages
 from cnnlib.layers import Residual
 
 Rule = Callable[[int, int], float]  # (block, number of blocks) -> probability that it survives a step
@@ -52,21 +52,34 @@ class Surviving(Residual):
         return f"keep={self.keep:.3f}"
 
 
-def resnet_stochastic_cifar(
-    depth: int, num_classes: int = 10, in_channels: int = 3, *, rule: Rule = linear_decay
-) -> nn.Sequential:
-    """ResNet of 6n + 2 layers whose block l of L survives with probability ``rule(l, L)``; 32 pixels a side."""
+def surviving(c_in: int, c_out: int, stride: int) -> Surviving:
+    """A block of two convolutions; ``ruled`` tells it how likely it survives."""
+    return Surviving(basic(c_in, c_out, stride), option_a(c_in, c_out, stride))
 
-    def block(c_in: int, c_out: int, stride: int) -> Surviving:
-        return Surviving(basic(c_in, c_out, stride), option_a(c_in, c_out, stride))
 
-    net = cifar(three_stages(depth, block), num_classes, in_channels)
+def ruled(net: nn.Sequential, rule: Rule) -> nn.Sequential:
+    """The network with block l of L surviving with probability ``rule(l, L)``."""
     blocks = [m for m in net.modules() if isinstance(m, Surviving)]
-    for i, surviving in enumerate(blocks, 1):
-        surviving.keep = rule(i, len(blocks))
-        if not 0 < surviving.keep <= 1:
-            raise ValueError(f"rule: gives block {i} the probability {surviving.keep}; need one in (0, 1]")
+    for i, block in enumerate(blocks, 1):
+        block.keep = rule(i, len(blocks))
+        if not 0 < block.keep <= 1:
+            raise ValueError(f"rule: gives block {i} the probability {block.keep}; need one in (0, 1]")
     return net
 
 
-NETWORKS = {"resnet110_sd_cifar": Entry(partial(resnet_stochastic_cifar, 110), CIFAR)}
+def resnet_stochastic_cifar(
+    depth: int, num_classes: int = 10, in_channels: int = 3, *, rule: Rule = linear_decay
+) -> nn.Sequential:
+    """ResNet of 6n + 2 layers whose blocks survive by ``rule``: (N, in_channels, 32, 32) -> (N, num_classes)."""
+    return ruled(cifar(three_stages(depth, surviving), num_classes, in_channels), rule)
+
+
+def small(num_classes: int = 10, in_channels: int = 1, *, rule: Rule = linear_decay) -> nn.Sequential:
+    """``resnet_small`` whose blocks survive by ``rule``: (N, in_channels, 28, 28) -> (N, num_classes) logits."""
+    return ruled(cifar(Plan(surviving, SMALL_DEPTHS, SMALL_WIDTHS, stem=8), num_classes, in_channels), rule)
+
+
+NETWORKS = {
+    "resnet110_sd_cifar": Entry(partial(resnet_stochastic_cifar, 110), CIFAR),
+    "stochastic_small": Entry(small, DIGIT),
+}

@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib.arch.entry import IMAGENET, Entry
+from cnnlib.arch.entry import DIGIT, IMAGENET, Entry
 from cnnlib.layers import LocalResponseNorm, chain
 
 # Channels of the third to fifth convolution: those of Fig. 3, and the wide ones of Table 3, which did best.
@@ -47,4 +47,41 @@ def zfnet(widths: tuple[int, int, int], num_classes: int = 1000, in_channels: in
     return net
 
 
-NETWORKS = {name: Entry(partial(zfnet, widths), IMAGENET) for name, widths in WIDTHS.items()}
+def small(
+    num_classes: int = 10, in_channels: int = 1, *, kernel: int = 5, strides: tuple[int, int] = (1, 2)
+) -> nn.Sequential:
+    """ZFNet's plan at 28 pixels, 0.24 M parameters: (N, in_channels, 28, 28) -> (N, num_classes) logits.
+
+    ``kernel``: window of the first convolution, odd. ``strides`` of the first two: ZFNet moves the second step of
+    its downsampling from the first convolution to the second, so ``kernel=9, strides=(2, 1)`` is AlexNet's start on
+    this scale, with the same maps from the second pool on. Weights start normal with variance 2 / fan-in (He et al.
+    2015): eight layers without normalisation stand still for epochs from a smaller start.
+    """
+    first, second = strides
+    features = nn.Sequential(
+        nn.Conv2d(in_channels, 20, kernel, first, kernel // 2), nn.ReLU(inplace=True),  # 28
+        nn.MaxPool2d(3, 2, ceil_mode=True), LocalResponseNorm(),  # 14
+        nn.Conv2d(20, 52, 5, second, 2), nn.ReLU(inplace=True),  # 7
+        nn.MaxPool2d(3, 2, 1), LocalResponseNorm(),  # 4
+        nn.Conv2d(52, 80, 3, padding=1), nn.ReLU(inplace=True),
+        nn.Conv2d(80, 80, 3, padding=1), nn.ReLU(inplace=True),
+        nn.Conv2d(80, 52, 3, padding=1), nn.ReLU(inplace=True),
+        nn.MaxPool2d(2, 2),  # 2
+    )  # fmt: skip
+    classifier = nn.Sequential(
+        nn.Linear(208, 200), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(200, 200), nn.ReLU(inplace=True), nn.Dropout(),
+        nn.Linear(200, num_classes),
+    )  # fmt: skip
+    net = chain(features=features, flatten=nn.Flatten(), classifier=classifier)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+    return net
+
+
+NETWORKS = {
+    **{name: Entry(partial(zfnet, widths), IMAGENET) for name, widths in WIDTHS.items()},
+    "zfnet_small": Entry(small, DIGIT),
+}

@@ -110,3 +110,21 @@ def test_every_parameter_learns():
 def test_options_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="aux=1: need True or False"):
         cnnlib.build("inception_v3", aux=1)
+
+
+def test_the_small_one_is_the_same_blocks_an_eighth_as_wide():
+    net, large = witness.on_meta("inception_small"), witness.on_meta("inception_v3")
+    for part, twin in ((net.Mixed_6d, large.Mixed_6e), (net.Mixed_7b, large.Mixed_7c)):
+        assert [n for n, _ in part.named_modules()] == [n for n, _ in twin.named_modules()]
+        ours, theirs = ([m for m in b.modules() if isinstance(m, nn.Conv2d)] for b in (part, twin))
+        assert [m.out_channels * 8 for m in ours] == [m.out_channels for m in theirs]
+        assert [m.kernel_size for m in ours] == [m.kernel_size for m in theirs]
+    cost = cnnlib.trace(net, (1, 28, 28))
+    assert {r.out[1] for r in cost.rows if r.kind == "Conv2d"} == {28, 13, 6}
+
+
+def test_the_small_one_takes_what_users_bring_and_learns():
+    torch.manual_seed(0)
+    net, x = cnnlib.build("inception_small"), witness.picture("inception_small", 4)
+    witness.takes_what_users_bring(net, x, torch.cat([x, x], 3)[..., 5:])
+    witness.every_parameter_learns(net, x)

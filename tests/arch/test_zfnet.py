@@ -6,6 +6,7 @@ import witness
 from torch import nn
 
 import cnnlib
+from cnnlib.arch import zfnet
 
 NAMES = ["zfnet", "zfnet_512_1024_512"]
 
@@ -61,3 +62,21 @@ def test_the_first_window_is_smaller_and_moves_less_than_alexnets():
 def test_another_image_size_is_refused_where_the_linear_layer_begins():
     with pytest.raises(ValueError, match=r"layer 'classifier.0' \(Linear\) got \(1, 2304\); it needs 9216"):
         cnnlib.trace(witness.on_meta("zfnet"), (3, 128, 128))
+
+
+def test_the_small_one_can_start_as_alexnet_and_ends_in_the_same_maps():
+    ours, old = zfnet.small(), zfnet.small(kernel=9, strides=(2, 1))
+    maps = [
+        [r.out for r in cnnlib.trace(net, (1, 28, 28)).rows if r.kind == "MaxPool2d"] for net in (ours, old)
+    ]
+    assert maps == [
+        [(20, 14, 14), (52, 4, 4), (52, 2, 2)], [(20, 7, 7), (52, 4, 4), (52, 2, 2)]
+    ]  # fmt: skip
+    assert ours.features[0].kernel_size == (5, 5) and old.features[0].kernel_size == (9, 9)
+
+
+def test_the_small_one_takes_what_users_bring_and_learns():
+    torch.manual_seed(0)
+    net, x = cnnlib.build("zfnet_small"), witness.picture("zfnet_small", 8)
+    witness.takes_what_users_bring(net, x, x[..., 1:])
+    witness.every_parameter_learns(net, x)

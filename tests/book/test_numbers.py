@@ -39,7 +39,11 @@ def shown(notebook):
             parts.append(cell.source)
             for out in cell.outputs:
                 parts += [out.get("text", "")]
-                parts += [v for k, v in out.get("data", {}).items() if k.startswith("text/") or k.endswith("svg+xml")]
+                parts += [
+                    v
+                    for k, v in out.get("data", {}).items()
+                    if k.startswith("text/") or k.endswith("svg+xml")
+                ]
     return "\n".join(parts).replace(",", "").replace("_", "")
 
 
