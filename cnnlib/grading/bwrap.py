@@ -94,8 +94,8 @@ def trouble() -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap cannot be started: {error}"
     said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-    if "uid map" in said[0] or "userns" in said[0] or "No permissions to create" in said[0]:
-        return f"{said[0]}: {APPARMOR}"
-    if "Unknown option" in said[0]:
+    if "nknown option" in said[0]:
         return f"{said[0]}: bubblewrap 0.8 or later is needed"
+    if "uid map" in said[0] or "No permissions to create" in said[0]:
+        return f"{said[0]}: {APPARMOR}"
     return said[0] if done.returncode else ""
