@@ -78,8 +78,8 @@ def _findings() -> Iterator[tuple[bool, str]]:
             yield True, f"full {name} is not here ({error})"
         else:
             yield True, f"full {name} is here"
-    walls = [name for name in jail.JAILS if name != "none"]
-    yield True, f"jails for student code: {', '.join(walls) or 'none yet; grade only code that you trust'}"
+    for name, (_, trouble) in jail.jails().items():
+        yield True, f"jail {name}: {trouble() or 'works'}"
 
 
 def doctor(args: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def proof(task: Task) -> str:
     """Grade the solutions and the blank sheet; raises ``ValueError`` unless they get all points and none."""
     right = grader.reference(task, open_door)
     blank = source.code_cells(source.student_notebook(task.text, task.variant))
-    run = supervise.run(task.sheet.name, blank, task.questions, task.limits, open_door)
+    run = supervise.run(task.sheet, blank, task.questions, task.limits, open_door)
     for name, outcomes, wanted in (("reference", right, task.sheet.points), ("blank sheet", run.outcomes, 0)):
         found = grader.exercises(task, right, outcomes)
         points = sum(exercise["points"] for exercise in found)

@@ -22,13 +22,15 @@ from importlib import import_module
 from cnnlib.grading import student
 from cnnlib.grading.sheet import Sheet, load
 
-FRAME = 2**17  # bytes of one line about a probe
+FRAME = 2**20  # bytes of one line about a probe
 SURVEY = 2**23  # the same for the survey, which returns the cells
 FILES = 2**26  # bytes that a probe may write into one file
+OPEN_FILES = 64
+WATCH = 0.25  # seconds between two looks at what many processes use together
 GRACE = 0.5  # seconds to die in, for a process that has closed its pipe
 STATUSES = ("missing", "memory", "error")  # those that a forked process may claim, besides a value
 LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 @dataclass
@@ -44,7 +46,8 @@ class Ending:
 def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: int) -> Ending:
     """Run ``job`` in a process of its own until it has said ``count`` lines, died, or met a limit.
 
-    ``limits``: ``cpu`` and ``wall`` in seconds, ``memory`` in bytes on top of what the process starts with.
+    ``limits``: ``cpu`` and ``wall`` in seconds, ``memory`` in bytes on top of what the process starts with,
+    ``processes`` in number; ``walls``: whatever this process sees belongs to the job.
     """
     reader, writer = os.pipe()
     pid = os.fork()
@@ -55,9 +58,11 @@ def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: i
         finally:
             os._exit(0)
     os.close(writer)
-    ending, ended = listen(reader, count, time.monotonic() + limits["wall"], most)
+    ending, ended = listen(reader, count, limits, most)
     os.close(reader)
     status, cpu = buried(pid, GRACE if ended else 0)
+    if limits["walls"]:
+        end_all()
     if ended:
         ending.status, ending.message = death(status, cpu > limits["cpu"] / 2)
     return ending
@@ -74,6 +79,9 @@ def confine(writer: int, limits: dict) -> None:
     os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    if limits["walls"]:  # elsewhere the user's other processes count, too
+        resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu"], limits["cpu"] + 1))
     if memory := address_space():
         resource.setrlimit(resource.RLIMIT_AS, (memory + limits["memory"],) * 2)
@@ -83,6 +91,42 @@ def die_with_parent() -> None:
     """On Linux: this process is killed when the one that started it dies."""
     if hasattr(LIBC, "prctl"):
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def be_opaque() -> None:
+    """On Linux: no process of the same user may look into this one, or into those that it forks."""
+    if hasattr(LIBC, "prctl"):
+        LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def end_all() -> None:
+    """End every other process that this one sees, and wait until they are gone."""
+    with contextlib.suppress(OSError):
+        while True:
+            os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            time.sleep(0.002)
+
+
+def together() -> int:
+    """Bytes of memory that all other processes use beyond what they were forked with."""
+    own, page, total = os.getpid(), resource.getpagesize(), 0
+    start = resident(own)
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) not in (1, own):
+            total += max(0, resident(name) - start)
+    return total * page
+
+
+def resident(pid: int | str) -> int:
+    """Pages of a process in memory; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def address_space() -> int:
@@ -101,14 +145,21 @@ def write(writer: int, line: object) -> None:
         data = data[os.write(writer, data) :]
 
 
-def listen(reader: int, count: int, deadline: float, most: int) -> tuple[Ending, bool]:
+def listen(reader: int, count: int, limits: dict, most: int) -> tuple[Ending, bool]:
     """Up to ``count`` lines of at most ``most`` bytes, and whether the other end closed before that."""
     ending, rest = Ending(), b""
+    deadline = time.monotonic() + limits["wall"]
     while len(ending.lines) < count:
-        ready, _, _ = select.select([reader], [], [], max(0, deadline - time.monotonic()))
-        if not ready:
+        left = max(0, deadline - time.monotonic())
+        ready, _, _ = select.select([reader], [], [], min(left, WATCH))
+        if not ready and left == 0:
             ending.status, ending.message, ending.late = "timeout", "took too long", True
             return ending, False
+        if not ready:
+            if limits["walls"] and together() > limits["memory"]:
+                ending.status, ending.message = "memory", "more memory than allowed"
+                return ending, False
+            continue
         data = os.read(reader, 2**16)
         if not data:
             return ending, True
@@ -199,8 +250,11 @@ def probe(cells: student.Cells, sheet: Sheet, question: dict, safe: bool, limits
 def main() -> None:
     """Serve the request on standard input."""
     die_with_parent()
+    be_opaque()
     channel = os.dup(sys.stdout.fileno())
-    serve(json.load(sys.stdin), lambda line: write(channel, line))
+    request = json.load(sys.stdin)
+    signal.alarm(request["seconds"])  # a container does not end with the command that started it
+    serve(request, lambda line: write(channel, line))
 
 
 if __name__ == "__main__":

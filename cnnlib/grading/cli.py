@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cnnlib.grading import batch, jail, report, roll, source
 from cnnlib.grading.grader import Task
-from cnnlib.grading.supervise import Infra, Limits
+from cnnlib.grading.jail import Limits
+from cnnlib.grading.supervise import Infra
 
 GRADE = """\
 Grade a folder of notebooks: one row a student in a CSV file, one JSON file a student in OUT-run/results.
@@ -49,9 +50,7 @@ def add_parsers(subparsers) -> None:
         default="file",
         help=f"how file names tell the student: {', '.join(roll.NAMES)}, or a regex (?P<id>...)",
     )
-    parser.add_argument(
-        "--isolation", choices=("auto", *jail.JAILS), default="auto", help="how student code is shut in"
-    )
+    parser.add_argument("--isolation", choices=jail.NAMES, default="auto", help="how student code is shut in")
     parser.add_argument(
         "--report-only", action="store_true", help="write the table from the results on disk, run nothing"
     )

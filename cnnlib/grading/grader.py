@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cnnlib
 from cnnlib.grading import notebook, source, supervise
-from cnnlib.grading.jail import Jail
+from cnnlib.grading.jail import Jail, Limits
 from cnnlib.grading.roll import Entry
 from cnnlib.grading.sheet import Inputs, Probe, Sheet
-from cnnlib.grading.supervise import Infra, Limits, Outcome, Question
+from cnnlib.grading.supervise import Infra, Outcome, Question
 
 WORST_FIRST = ("tampered", "crashed", "timeout", "memory", "error", "failed", "missing", "ok")
 
@@ -73,7 +73,7 @@ class Task:
 def reference(task: Task, jail: Jail) -> list[Outcome]:
     """The values of the solutions in the sheet's text, computed as a student's are; raises ``Infra``."""
     cells = source.code_cells(source.solved_notebook(task.text, task.variant))
-    outcomes = supervise.run(task.sheet.name, cells, task.questions, task.limits, jail).outcomes
+    outcomes = supervise.run(task.sheet, cells, task.questions, task.limits, jail).outcomes
     for question, outcome in zip(task.questions, outcomes, strict=True):
         if outcome.status != "value":
             raise Infra(
@@ -146,7 +146,7 @@ def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
         read = notebook.parse(data, entry.file.suffix.lower())
     except notebook.Unreadable as error:
         return result | {"status": "unreadable", "notes": [str(error)], "review": []}
-    run = supervise.run(task.sheet.name, read.code, task.questions, task.limits, jail)
+    run = supervise.run(task.sheet, read.code, task.questions, task.limits, jail)
     found = exercises(task, right, run.outcomes)
     review = list(run.shortcuts)
     if run.sheet_id and run.sheet_id != task.id:

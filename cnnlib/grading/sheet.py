@@ -70,7 +70,8 @@ class Sheet:
     """All exercises of a chapter.
 
     ``manual`` names questions that a person reads; ``imports`` are modules that every answer may use without
-    importing them; whoever uses a name of ``shortcuts`` is pointed out to the instructor.
+    importing them; packages in ``absent`` are not there when student code runs, and whoever uses a name of
+    ``shortcuts`` is pointed out to the instructor.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Sheet:
     manual: tuple[str, ...] = ()
     imports: tuple[str, ...] = ("math",)
     shortcuts: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ("torchvision", "timm")
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 from cnnlib.grading.sheet import Exercise, Inputs, Sheet
 from cnnlib.grading.values import NotPlain, plain
+from cnnlib.grading.wire import packed
 
 Cells = list[tuple[int, str]]
 Say = Callable[[dict], None]
@@ -175,7 +176,7 @@ def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
         hint = f"; did you mean your {near[0]}?" if near else ""
         return {"status": "missing", "message": f"there is no function {name}{hint}"}
     try:
-        return {"status": "value", "value": [plain(exercise.answer(ns, inputs)) for inputs in draws]}
+        return {"status": "value", "value": packed([plain(exercise.answer(ns, draw)) for draw in draws])}
     except NotImplementedError:
         return {"status": "missing", "message": "not attempted"}
     except MemoryError as error:

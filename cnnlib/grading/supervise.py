@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnlib.grading.jail import Jail
-from cnnlib.grading.sheet import Inputs
+from cnnlib.grading.jail import Command, Jail, Limits
+from cnnlib.grading.sheet import Inputs, Sheet
+from cnnlib.grading.wire import unpacked
 
-LINE = 2**20  # bytes of a line that the supervisor may send
+LINE = 2**23  # bytes of a line that the supervisor may send
 STATUSES = ("value", "missing", "memory", "error", "timeout", "crashed", "tampered")
-CHILD = [sys.executable, "-m", "cnnlib.grading.child"]
+GONE = "ended the process that every probe is started from"
 
 
 class Infra(RuntimeError):
     """The grader's own failure: nobody's zero."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one probe may use: CPU seconds, and gigabytes on top of the interpreter."""
-
-    cpu: int = 10
-    memory: float = 2.0
-
-    @property
-    def wall(self) -> int:
-        """Seconds by the clock: generous, since a busy machine is not the student's fault."""
-        return 3 * self.cpu + 5
 
 
 @dataclass(frozen=True)
@@ -64,59 +51,63 @@ class Run:
     late: bool  # a probe was stopped by the clock
 
 
-def environment(work: str) -> dict[str, str]:
-    """The few variables that a student's process sees."""
-    keep = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
-    return keep | {
-        "HOME": work,
-        "TMPDIR": work,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTHONIOENCODING": "utf-8",
-        "OMP_NUM_THREADS": "1",
-        "MPLBACKEND": "Agg",
-    }
-
-
 def run(
-    sheet: str, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
+    sheet: Sheet, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
 ) -> Run:
-    """Put questions to the code of one notebook, in a process of its own; raises ``Infra``."""
-    request = {
-        "sheet": sheet,
-        "cells": cells,
-        "questions": [{"exercise": question.exercise, "draws": question.draws} for question in questions],
-        "limits": {"cpu": limits.cpu, "wall": limits.wall, "memory": int(limits.memory * 2**30)},
-    }
+    """Put questions to the code of one notebook, in a process of its own; raises ``Infra``.
+
+    A process that ends half way is started again for the rest. Whoever ends it twice at the same question,
+    from inside, has ``crashed`` there.
+    """
+    outcomes: list[Outcome] = []
+    notes: list[str] = []
+    late, died_at, survey = False, -1, {}
+    while not survey or len(outcomes) < len(questions):
+        rest = questions[len(outcomes) :]
+        survey, reports = conversation(sheet, cells, rest, limits, jail)
+        outcomes += map(outcome, reports)
+        late |= any(bool(report.get("late")) for report in reports)
+        notes = notes or [str(note) for note in [*survey["notes"], *(reports[0]["notes"] if reports else [])]]
+        if len(reports) < len(rest):
+            if died_at == len(outcomes):
+                outcomes.append(Outcome("crashed", None, GONE))
+            died_at = len(outcomes)
+    return Run(outcomes, notes, survey["shortcuts"], str(survey["sheet"]), late)
+
+
+def conversation(
+    sheet: Sheet, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
+) -> tuple[dict, list[dict]]:
+    """What one process says: about the cells, and about each question until it ends; raises ``Infra``."""
     with tempfile.TemporaryDirectory(prefix="cnnlib-grade-", ignore_cleanup_errors=True) as work:
-        lines = talk(
-            jail(CHILD, Path(work)),
-            work,
-            json.dumps(request).encode(),
-            (2 * len(questions) + 2) * limits.wall,
-        )
+        command = jail(Path(work), sheet.absent, limits)
+        seconds = (2 * len(questions) + 2) * limits.wall
+        bounds = {"cpu": limits.cpu, "wall": limits.wall, "memory": int(limits.memory * 2**30)}
+        request = {
+            "sheet": sheet.name,
+            "cells": cells,
+            "questions": [{"exercise": question.exercise, "draws": question.draws} for question in questions],
+            "limits": bounds | {"processes": limits.processes, "walls": command.walls},
+            "seconds": seconds,
+        }
+        lines = talk(command, work, json.dumps(request).encode(), seconds)
     try:
         survey, *reports = [json.loads(line) for line in lines]
-        outcomes = [outcome(report) for report in reports]
-        notes = [*survey["notes"], *(reports[0]["notes"] if reports else [])]
-        late = any(report.get("late") for report in reports)
-        result = Run(outcomes, [str(note) for note in notes], survey["shortcuts"], str(survey["sheet"]), late)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if not {"notes", "shortcuts", "sheet"} <= survey.keys():
+            raise ValueError("no survey")
+        return survey, reports
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Infra(f"the student's process said something unknown: {error}") from None
-    if len(outcomes) != len(questions):
-        raise Infra(f"the student's process ended after {len(outcomes)} of {len(questions)} probes")
-    return result
 
 
-def talk(command: list[str], work: str, request: bytes, seconds: float) -> list[bytes]:
+def talk(command: Command, work: str, request: bytes, seconds: float) -> list[bytes]:
     """The lines that a command writes for a request, until it ends or its time is over."""
     with tempfile.TemporaryFile() as errors:
         try:
             with subprocess.Popen(
-                command,
+                command.argv,
                 cwd=work,
-                env=environment(work),
+                env=command.env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -125,23 +116,33 @@ def talk(command: list[str], work: str, request: bytes, seconds: float) -> list[
                 timer = threading.Timer(seconds, process.kill)
                 timer.start()
                 try:
-                    process.stdin.write(request)
-                    process.stdin.close()
+                    with contextlib.suppress(BrokenPipeError):  # what it wrote about its end says more
+                        process.stdin.write(request)
+                        process.stdin.close()
                     lines = list(iter(lambda: process.stdout.readline(LINE), b""))
                 finally:
                     timer.cancel()
                     process.kill()
-        except OSError as error:
+                    if command.afterwards:
+                        subprocess.run(command.afterwards, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
             raise Infra(f"the student's process cannot be reached: {error}") from None
         errors.seek(0)
         if not lines:
             said = errors.read()[-300:].decode(errors="replace").strip()
             raise Infra(f"the student's process did not start: {said}")
-    return lines
+    return lines if lines[-1].endswith(b"\n") else lines[:-1]
 
 
 def outcome(report: dict) -> Outcome:
-    """One line about a probe; raises ``ValueError`` for a status that does not exist."""
-    if report["status"] not in STATUSES:
-        raise ValueError(f"status {report['status']!r}")
-    return Outcome(report["status"], report.get("value"), str(report.get("message", "")))
+    """One line about a probe; raises ``Infra`` for a status that does not exist."""
+    try:
+        if report["status"] not in STATUSES:
+            raise ValueError(f"status {report['status']!r}")
+        status, message = report["status"], str(report.get("message", ""))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Infra(f"the student's process said something unknown: {error}") from None
+    try:
+        return Outcome(status, unpacked(report.get("value")), message)
+    except (ValueError, RecursionError):
+        return Outcome("tampered", None, "something else than an answer came back")

@@ -1,12 +1,18 @@
-"""Values that cross from a student's process: how they are made plain there, and compared outside."""
+"""Values that cross from a student's process: how they are made plain there, and compared outside.
+
+Plain are exact builtin types, as JSON knows them, and arrays of NumPy, which ``wire`` puts into safetensors.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 
 MOST = 10_000  # numbers and texts in one answer, and characters in one text
 DEEPEST = 20
 BITS = 1_000  # of a whole number
+MOST_IN_ARRAY = 60_000  # numbers in one tensor
+ARRAYS = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 
 class NotPlain(TypeError):
@@ -14,9 +20,10 @@ class NotPlain(TypeError):
 
 
 def plain(value: object) -> object:
-    """The same value out of exact builtin types, as JSON knows them; raises ``NotPlain``.
+    """The same value out of exact builtin types and arrays; raises ``NotPlain``.
 
-    A subclass may lie about what it equals, so it does not pass. Scalars of NumPy become Python's.
+    A subclass may lie about what it equals, so it does not pass. Scalars of NumPy become Python's, and tensors
+    and parameters of torch become arrays, of float32 if their own type is shorter.
     """
     room = [MOST]
 
@@ -24,6 +31,8 @@ def plain(value: object) -> object:
         room[0] -= 1
         if room[0] < 0 or depth > DEEPEST:
             raise NotPlain("the returned value is too large")
+        if (array := as_array(value)) is not None:
+            return array
         kind = type(value)
         if kind.__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
             value = value.item()
@@ -50,11 +59,30 @@ def plain(value: object) -> object:
     return walk(value, 0)
 
 
+def as_array(value: object) -> object:
+    """The NumPy array in a tensor of torch or an array; None for other values."""
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    if torch and type(value) in (torch.Tensor, torch.nn.Parameter):
+        value = value.detach().cpu()
+        if value.dtype in (torch.float16, torch.bfloat16):
+            value = value.float()
+        value = value.resolve_conj().resolve_neg().numpy()
+    if not numpy or type(value) is not numpy.ndarray:
+        return None
+    if value.size > MOST_IN_ARRAY:
+        raise NotPlain("the returned value is too large")
+    if value.dtype.name not in ARRAYS:
+        raise NotPlain(f"a tensor of numbers is needed, not one of {value.dtype.name}")
+    return value if value.shape else value.item()
+
+
 def same(value: object, reference: object, inputs: object = None) -> str:
     """What is wrong with a plain value, in words that do not tell the right one; "" if nothing is.
 
     Lists and tuples are alike, and so are 56 and 56.0; numbers may differ by rounding (1e-9 of their size).
     """
+    if hasattr(reference, "dtype"):
+        return same_array(value, reference)
     if isinstance(reference, list | tuple):
         if not isinstance(value, list | tuple):
             return f"a list or tuple is needed, not {name(value)}"
@@ -84,6 +112,27 @@ def number(value: object, reference: float) -> str:
     return "the value is too large" if value > reference else "the value is too small"
 
 
+def same_array(value: object, reference) -> str:
+    """As ``same``, for a tensor: its shape, then its numbers, as exactly as the shorter of the two types."""
+    import numpy as np
+
+    if not hasattr(value, "dtype"):
+        return f"a tensor is needed, not {name(value)}"
+    if value.shape != reference.shape:
+        return f"the shape is {list(value.shape)}, and {list(reference.shape)} is needed"
+    if np.isnan(value).any():
+        return "the tensor holds values that are not numbers (nan)"
+    short = "float32" in (value.dtype.name, reference.dtype.name)
+    relative, absolute = (1e-3, 1e-5) if short else (1e-7, 1e-9)
+    value, reference = value.astype("float64"), reference.astype("float64")
+    size = np.abs(reference).max(initial=0)
+    wrong = ~np.isclose(value, reference, rtol=relative, atol=absolute * max(1, size))
+    if not wrong.any():
+        return ""
+    far = np.abs(value - reference)[wrong].max()
+    return f"{wrong.sum()} of {wrong.size} numbers are wrong, by up to {far:.3g}"
+
+
 def is_number(value: object) -> bool:
     """Whether it counts as a number; True and False do not."""
     return type(value) in (int, float)
@@ -101,4 +150,6 @@ def both_whole(a: float, b: float) -> bool:
 
 def name(value: object) -> str:
     """The type of a plain value, as a student would say it."""
+    if hasattr(value, "dtype"):
+        return "tensor"
     return "None (is there a return?)" if value is None else type(value).__name__

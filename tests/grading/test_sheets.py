@@ -65,7 +65,7 @@ def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
         right = grader.reference(task, jail.open_door)
         assert sum(e["points"] for e in grader.exercises(task, right, right)) == sheet.sheet.points == 15
         cells = source.code_cells(source.student_notebook(sheet.text, variant))
-        blank = supervise.run("cost", cells, task.questions, task.limits, jail.open_door)
+        blank = supervise.run(sheet.sheet, cells, task.questions, task.limits, jail.open_door)
         assert {(o.status, o.message) for o in blank.outcomes} == {("missing", "not attempted")}
         assert blank.notes == []
 

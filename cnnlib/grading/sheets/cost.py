@@ -6,7 +6,6 @@ from random import Random
 
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet
 from cnnlib.grading.values import is_whole
-from cnnlib.shapes import Span, out_size
 
 # Weights and work
 
@@ -91,6 +90,8 @@ def run_stem(ns, **given):
 
 def totals(layers: list[tuple[int, int, int, int]], side: int) -> tuple[int, int, int, int]:
     """Last side, pixels seen, MACs, parameters of convolutions (c_out, kernel, stride, pad) on 3 channels."""
+    from cnnlib.shapes import Span, out_size  # judges run outside; where student code runs, it is not there
+
     c_in, span, macs, params = 3, Span(), 0, 0
     for c_out, kernel, stride, pad in layers:
         side = out_size(side, kernel, stride, pad)

@@ -1,0 +1,462 @@
+"""The walls around student code, tried from inside: what it can see, reach, fill up and leave behind."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cnnlib.grading import bwrap, container, jail, source, supervise
+from cnnlib.grading.jail import Limits
+
+SMALL = Limits(cpu=2, memory=0.25)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def walls():
+    if why := bwrap.trouble():
+        pytest.skip(f"no jail here: {why}")
+
+
+def spied(sheet, code, limits=SMALL, door=bwrap.jail):
+    """What `spy()`, written by a student in place of `stem`, says in an error, and its outcome."""
+    cells = [(1, f"{code}\ndef stem():\n    raise ValueError(spy())")]
+    run = supervise.run(sheet.sheet, cells, [supervise.Question("stem", [constants(sheet)])], limits, door)
+    return run.outcomes[0]
+
+
+def constants(sheet):
+    return source.constants(sheet.text)
+
+
+def shown(sheet, code, **options):
+    outcome = spied(sheet, code, **options)
+    assert outcome.status == "error" and outcome.message.startswith("ValueError: "), outcome
+    return outcome.message.removeprefix("ValueError: ").rsplit(", cell", 1)[0]
+
+
+# What is there
+
+
+def test_nothing_of_the_course_is_inside_but_the_grading_part(sheet):
+    code = """
+import os, importlib
+def spy():
+    found = []
+    for name in ("cnnlib.arch", "cnnlib.shapes", "cnnlib_data.facts", "torchvision.models", "timm.models"):
+        try:
+            importlib.import_module(name)
+            found.append(name)
+        except ImportError:
+            pass
+    for here, _, names in os.walk("/course"):
+        found += [n for n in names if n.endswith((".md", ".json", ".csv", ".ipynb"))]
+    return found, sorted(os.listdir("/course/cnnlib"))"""
+    assert shown(sheet, code) == "([], ['__init__.py', 'grading'])"
+
+
+def test_no_file_of_the_machine_s_people_is_inside(sheet, tmp_path):
+    (tmp_path / "grades.csv").write_text("secret")
+    wanted = [
+        tmp_path / "grades.csv",
+        Path(__file__),
+        "/etc/passwd",
+        "/home",
+        "/var",
+        "/run",
+        Path.home() / ".bashrc",
+    ]
+    code = f"import os\ndef spy(): return [p for p in {list(map(str, wanted))} if os.path.exists(p)]"
+    assert shown(sheet, code) == "[]"
+
+
+def test_only_its_own_folders_can_be_written_to(sheet):
+    code = """
+import os
+def spy():
+    wrote = []
+    for folder in ("/", "/dev", "/course", "/course/cnnlib/grading", "/usr/lib", os.__file__[:-5], "/proc", "/tmp",
+                   "/dev/shm"):
+        try:
+            open(folder + "/x", "w").close()
+            wrote.append(folder)
+        except OSError:
+            pass
+    return wrote"""
+    assert shown(sheet, code) == "['/tmp', '/dev/shm']"
+
+
+def test_no_variable_of_the_grader_is_inside(sheet, monkeypatch):
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    code = """
+import os
+def spy():
+    everywhere = [open(f"/proc/{p}/environ").read() for p in os.listdir("/proc") if p.isdecimal()
+                  and os.access(f"/proc/{p}/environ", os.R_OK)]
+    return "SECRET_TOKEN" in "".join(everywhere) + str(os.environ), os.environ["HOME"]"""
+    assert shown(sheet, code) == "(False, '/tmp')"
+
+
+def test_there_is_no_network(sheet):
+    code = """
+import socket
+def spy():
+    said = []
+    for family, address in ((socket.AF_INET, ("127.0.0.1", 9)), (socket.AF_INET, ("192.0.2.1", 80))):
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            s.settimeout(1)
+            try:
+                s.connect(address)
+                said.append("connected")
+            except OSError as error:
+                said.append(error.errno in (101, 111))
+    return said, [name for _, name in socket.if_nameindex()]"""
+    assert shown(sheet, code) == "([True, True], ['lo'])"
+
+
+def test_it_has_no_rights_and_another_user(sheet):
+    code = """
+import os
+def spy():
+    status = open("/proc/self/status").read()
+    caps = [line.split()[1] for line in status.splitlines() if line.startswith("Cap")]
+    return set(caps), "NoNewPrivs:\\t1" in status, os.getuid() == 0"""
+    assert shown(sheet, code) == "({'0000000000000000'}, True, False)"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give every submission a user of its own")
+def test_every_submission_has_a_user_of_its_own(sheet):
+    code = "import os\ndef spy(): return os.getuid()"
+    assert len({shown(sheet, code) for _ in range(3)}) == 3
+
+
+def test_it_sees_no_process_but_its_own(sheet):
+    code = """
+import os
+def spy():
+    return sorted(int(p) for p in os.listdir("/proc") if p.isdecimal())[-1] < 20"""
+    assert shown(sheet, code) == "True"
+
+
+def test_neither_memory_nor_files_of_the_process_in_between_can_be_read(sheet):
+    code = """
+import os
+def spy():
+    read = []
+    for what in ("mem", "environ", "fd/0", "fd/1", "fd/3", "maps"):
+        try:
+            open(f"/proc/{os.getppid()}/{what}", "rb").read(1)
+            read.append(what)
+        except OSError:
+            pass
+    return read"""
+    assert shown(sheet, code) == "[]"
+
+
+# What it can use up
+
+
+def test_files_and_shared_memory_end_before_the_machine_s_do(sheet):
+    code = """
+def fill(folder, most):
+    for n in range(most):
+        try:
+            with open(f"{folder}/{n}", "wb") as file:
+                file.write(bytes(2**24))
+        except OSError:
+            return True
+    return False
+def spy():
+    return fill("/tmp", 17), fill("/dev/shm", 5)"""
+    assert shown(sheet, code, limits=Limits(cpu=20, memory=1)) == "(True, True)"
+
+
+FORKS = """
+import os, time
+def spy():
+    made = 0
+    while True:
+        try:
+            if os.fork() == 0:
+                time.sleep(30)
+                os._exit(0)
+            made += 1
+        except OSError:
+            return made"""
+
+
+def test_a_fork_bomb_meets_its_limit(sheet):
+    assert int(shown(sheet, FORKS)) < Limits.processes
+
+
+def test_many_processes_share_one_memory_limit(sheet):
+    code = """
+import os, time
+def spy():
+    for _ in range(8):
+        if os.fork() == 0:
+            x = bytearray(b"x" * 100 * 2**20)
+            time.sleep(30)
+    time.sleep(30)"""
+    outcome = spied(sheet, code)
+    assert (outcome.status, outcome.message) == ("memory", "more memory than allowed")
+
+
+def test_open_files_are_few(sheet):
+    code = """
+def spy():
+    kept = []
+    try:
+        while True: kept.append(open("/dev/null"))
+    except OSError:
+        return len(kept) < 64"""
+    assert shown(sheet, code) == "True"
+
+
+# What it can leave behind
+
+
+def processes():
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found[path.parent.name] = path.read_bytes()
+    return {pid for pid, line in found.items() if b"cnnlib.grading.child" in line}
+
+
+DAEMON = """
+import os, time
+def spy():
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            while True: time.sleep(1)
+        os._exit(0)
+    return [1]"""
+
+
+def test_no_daemon_outlives_its_probe_or_its_jail(sheet):
+    before = processes()
+    start = time.monotonic()
+    spied(sheet, DAEMON)
+    assert time.monotonic() - start < 20
+    time.sleep(0.2)
+    assert processes() <= before
+    code = f"""{DAEMON}
+def stem():
+    spy()
+    return len([p for p in os.listdir('/proc') if p.isdecimal()])"""
+    question = supervise.Question("stem", [constants(sheet)])
+    run = supervise.run(sheet.sheet, [(1, code)], [question] * 3, SMALL, bwrap.jail)
+    counts = [outcome.value[0] for outcome in run.outcomes]
+    assert counts[0] == counts[1] == counts[2], "the daemon of the first probe is seen by the second"
+
+
+def test_no_file_passes_from_one_student_to_the_next(sheet):
+    code = "import os\ndef spy():\n    open('/tmp/left', 'w').close()\n    return os.listdir('/tmp')"
+    assert [shown(sheet, code) for _ in range(2)] == ["['left']"] * 2
+
+
+KILLER = """
+import os, signal
+def stem():
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(-1, signal.SIGKILL)
+def conv_macs(*a): return 5
+"""
+
+
+def test_whoever_kills_the_process_in_between_loses_that_probe_alone(sheet):
+    """Not the grader's failure, which would be tried again for ever, and not the end of the other probes."""
+    asked = [
+        supervise.Question("conv_macs", [{"x": 1}]),
+        supervise.Question("stem", [constants(sheet)]),
+        supervise.Question("conv_macs", [{"x": 1}]),
+    ]
+    run = supervise.run(sheet.sheet, [(1, KILLER)], asked, SMALL, bwrap.jail)
+    assert [(o.status, o.value) for o in run.outcomes] == [("value", [5]), ("crashed", None), ("value", [5])]
+    assert run.outcomes[1].message == supervise.GONE
+
+
+def test_student_code_stops_with_a_grader_that_is_killed(sheet, tmp_path):
+    (tmp_path / "sheet.md").write_text(sheet.text)
+    code = f"""
+from pathlib import Path
+from cnnlib.grading import bwrap, source, supervise
+sheet = source.sheet_of(Path({str(tmp_path / "sheet.md")!r}).read_text())
+cells = [(1, "def stem():\\n    while True: pass")]
+given = source.constants(Path({str(tmp_path / "sheet.md")!r}).read_text())
+print("go", flush=True)
+supervise.run(sheet, cells, [supervise.Question("stem", [given])], supervise.Limits(100), bwrap.jail)
+"""
+    before = processes()
+    grader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    grader.stdout.readline()
+    end = time.monotonic() + 20
+    while len(processes() - before) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert processes() - before
+    grader.kill()
+    grader.wait()
+    grader.stdout.close()
+    end = time.monotonic() + 2
+    while processes() - before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not processes() - before
+
+
+# As a plain user
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests have shown it")
+def test_a_plain_user_has_the_same_walls(sheet, tmp_path):
+    """Python of the system, since a plain user may not see root's; the sheet needs no package."""
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    if not python:
+        pytest.skip("no Python that a plain user can run")
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    shutil.copytree(Path(jail.PACKAGE), tmp_path / "cnnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+import json, os
+from cnnlib.grading import bwrap, supervise
+from cnnlib.grading.sheet import load
+why = bwrap.trouble()
+spy = '''
+import os
+def conv_macs(*a):
+    status = open("/proc/self/status").read()
+    wrote = [f for f in ("/", "/dev", "/tmp", "/course") if not fails(f)]
+    caps = {line.split()[1] for line in status.splitlines() if line.startswith("Cap")}
+    return [os.getuid(), wrote, sorted(caps), os.path.exists("/home"), forks()]
+def fails(folder):
+    try:
+        open(folder + "/x", "w").close()
+    except OSError:
+        return True
+def forks():
+    import time
+    made = 0
+    while True:
+        try:
+            if os.fork() == 0:
+                time.sleep(30)
+            made += 1
+        except OSError:
+            return made < 64
+'''
+question = supervise.Question("conv_macs", [{"x": 1}])
+run = supervise.run(load("cost"), [(1, spy)], [question], supervise.Limits(2, 0.25), bwrap.jail)
+print(json.dumps([why, run.outcomes[0].status, run.outcomes[0].value]))
+"""
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", python, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    why, status, value = json.loads(done.stdout)
+    if "uid map" in why or "userns" in why:
+        pytest.skip(f"user namespaces are closed here: {why.splitlines()[0]}")
+    assert (why, status) == ("", "value")
+    assert value == [[65534, ["/tmp"], ["0000000000000000"], False, True]]
+
+
+# Choosing
+
+
+def test_auto_takes_the_first_that_works_and_never_none(monkeypatch):
+    def doors(**why):
+        return {name: (name, lambda reason=reason: reason) for name, reason in why.items()}
+
+    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="", docker="", podman=""))
+    assert jail.choose("auto") == "bwrap"
+    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="broken", docker="absent", podman=""))
+    assert jail.choose("auto") == "podman"
+    with pytest.raises(ValueError, match="bwrap: broken"):
+        jail.choose("bwrap")
+    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="broken", docker="absent", podman="absent"))
+    with pytest.raises(ValueError, match="no jail .*bwrap: broken; docker: absent.*cnnlib doctor"):
+        jail.choose("auto")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1", "sudo tee /etc/apparmor.d/bwrap"),
+        ("echo 'bwrap: Unknown option --disable-userns' >&2; exit 1", "bubblewrap 0.8 or later"),
+        ("echo 'bwrap: something else' >&2; exit 1", "^bwrap: something else$"),
+        ("exit 0", "^$"),
+    ],
+)
+def test_what_bubblewrap_lacks_is_told_with_its_cure(tmp_path, monkeypatch, script, said):
+    (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert re.search(said, bwrap.trouble(), re.S)
+
+
+def test_without_bubblewrap_the_way_to_get_it_is_told(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "apt install bubblewrap" in bwrap.trouble()
+    assert container.trouble("docker") == "docker is not installed"
+
+
+# Containers: the command line; no engine runs here
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_the_container_s_command_line_has_the_same_walls(engine, monkeypatch):
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    made = {"docker": container.docker, "podman": container.podman}[engine](Path("/x"), (), Limits(10, 1.5))
+    line = " ".join(made.argv)
+    assert made.argv[:2] == [engine, "run"] and "SECRET_TOKEN" not in line and made.walls
+    for piece in (
+        "--network none", "--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--pids-limit 80",
+        f"--memory {int(1.5 * 2**30) + 2**31 + 2**28} --memory-swap {int(1.5 * 2**30) + 2**31 + 2**28}",
+        "--shm-size 67108864", "--user 65534:65534", "size=268435456", "--rm --interactive", "--pull never",
+        f"{container.IMAGE} python -m cnnlib.grading.child",
+    ):  # fmt: skip
+        assert piece in line, piece
+    volumes = [made.argv[i + 1] for i, word in enumerate(made.argv) if word == "--volume"]
+    assert all(volume.endswith(":ro") for volume in volumes)
+    assert [volume.split(":")[1] for volume in volumes] == [
+        "/course/cnnlib/__init__.py",
+        "/course/cnnlib/grading",
+    ]
+    name = made.argv[made.argv.index("--name") + 1]
+    assert made.afterwards == [engine, "rm", "--force", name]
+    assert container.docker(Path("/x"), (), Limits()).afterwards[-1] != name
+
+
+def test_a_container_that_the_clock_stops_is_removed(sheet, tmp_path):
+    """The engine's client may die and leave it; whatever stands in `afterwards` is run at the end."""
+    mark = tmp_path / "removed"
+    with pytest.raises(supervise.Infra):
+        supervise.run(
+            sheet.sheet, [], [], SMALL, lambda *_: jail.Command(["true"], {}, afterwards=["touch", str(mark)])
+        )
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 1", "docker is not running: start it"),
+        ('[ "$1" = info ]', "has no image cnnlib-grade.*docker build -t cnnlib-grade"),
+        ("exit 0", "^$"),
+    ],
+)
+def test_what_an_engine_lacks_is_told_with_its_cure(tmp_path, monkeypatch, script, said):
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert re.search(said, container.trouble("docker"))
