@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import nn
 
-from cnnlib import datasets
+from cnnlib import arch, datasets
 from cnnlib.arch import alexnet, lenet
 from cnnlib.augment import Augment, crop, flip
+from cnnlib.cost import trace
 from cnnlib.datasets import Images
 from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
 from cnnlib.train import Recipe
@@ -29,7 +31,8 @@ class Experiment:
     """Sides trained alike: same images, epochs and batches, and for each the best of the same peak ``rates``.
 
     The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
-    compared with which. ``images``: how many training images are used.
+    compared with which. ``images``: how many training images are used. ``equal_macs``: the epochs of the recipe
+    are those of the first side, and the others train for as many as cost the same.
     """
 
     question: str
@@ -40,6 +43,16 @@ class Experiment:
     recipe: Recipe
     rates: tuple[float, ...]
     metric: Metric = TEST_ACCURACY
+    equal_macs: bool = False
+
+    def epochs(self) -> dict[str, float]:
+        """How long each side trains, to a hundredth of a pass over the images."""
+        if not self.equal_macs:
+            return dict.fromkeys(self.sides, self.recipe.epochs)
+        image = self.data()[0].x.shape[1:]
+        macs = {label: trace(side.build(), tuple(image)).macs for label, side in self.sides.items()}
+        whole = self.recipe.epochs * next(iter(macs.values()))
+        return {label: round(whole / cost, 2) for label, cost in macs.items()}
 
 
 def _for(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) -> nn.Module:
@@ -55,6 +68,13 @@ def _for(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) 
     return net
 
 
+def _steady(name: str) -> nn.Module:
+    """A network of the book; one that norms nothing with He's start, for the same reason."""
+    net = arch.build(name)
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    return net if normed else _for("relu", lambda: net)
+
+
 def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
     return Side(partial(lenet.small, act=act, pool=pool))
 
@@ -62,6 +82,27 @@ def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
 def _alexnet(*augment: Augment, **choices: object) -> Side:
     """AlexNet's choices, one changed; without response normalisation unless asked for, as it triples the time."""
     return Side(partial(_for, "relu", alexnet.small, **{"lrn": False, **choices}), augment)
+
+
+def _league() -> Experiment:
+    """Every family's small network, each against an elder one that it answers."""
+    elders = {
+        "alexnet": "lenet", "zfnet": "alexnet", "vgg": "alexnet", "nin": "alexnet", "googlenet": "vgg",
+        "resnet": "vgg", "senet": "resnet", "preresnet": "resnet", "wrn": "resnet", "resnext": "resnet",
+        "fractalnet": "resnet", "densenet": "resnet", "squeezenet": "alexnet", "inception": "googlenet",
+    }  # fmt: skip
+    names = [name for name in arch.list_models() if name.endswith("_small")]
+    return Experiment(
+        "A quarter of a million parameters and the same arithmetic for each: which network learns most from it?",
+        datasets.fashion_mnist,
+        5000,
+        {name: Side(partial(_steady, name)) for name in names},
+        tuple((f"{a}_small", f"{b}_small") for a, b in elders.items() if f"{a}_small" in names),
+        # In so few steps SGD leaves networks without normalisation at chance; Adam (arXiv:1412.6980) sets them going.
+        Recipe(epochs=4, batch=16, optimiser=torch.optim.Adam, channels_last=True),
+        rates=(0.0005, 0.0015, 0.005),
+        equal_macs=True,
+    )
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -112,4 +153,5 @@ EXPERIMENTS: dict[str, Experiment] = {
         Recipe(epochs=10, batch=32),
         rates=(0.01, 0.03, 0.1),
     ),
+    "league": _league(),
 }

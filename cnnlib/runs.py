@@ -18,7 +18,7 @@ import torch
 
 from cnnlib import cost, plot
 from cnnlib.datasets import Images
-from cnnlib.experiments import EXPERIMENTS, Experiment, Side
+from cnnlib.experiments import EXPERIMENTS, Experiment
 from cnnlib.judge import Comparison, compare
 from cnnlib.schedule import Linear
 from cnnlib.train import Diverged, seeded, train
@@ -87,22 +87,29 @@ def _words(value: object) -> object:
 
 def _header(name: str, experiment: Experiment, device: torch.device) -> dict:
     """All that fixes the outcome; an unfinished file with another header is not continued."""
-    recipe, data = experiment.recipe, experiment.data()
+    recipe, data, epochs = experiment.recipe, experiment.data(), experiment.epochs()
     image = tuple(data[0].x.shape[1:])
-    passes = 3 * experiment.images * recipe.epochs  # a step costs three forward passes
+    step = {"momentum": recipe.momentum, "decay": recipe.decay}
+    if recipe.optimiser:  # which brings its own
+        step = {"optimiser": _words(recipe.optimiser)}
     threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
     return {
         "name": name,
         "question": experiment.question,
         "data": {"set": experiment.data.__name__, "train": experiment.images, "test": len(data[1])},
         "recipe": {
-            "epochs": recipe.epochs, "batch": recipe.batch, "momentum": recipe.momentum, "decay": recipe.decay,
+            "epochs": recipe.epochs, "batch": recipe.batch, **step,
             "lr": "0 to its peak over a fifth of the run, then to 0", "peaks": list(experiment.rates),
+            **({"channels_last": True} if recipe.channels_last else {}),
         },
         "sides": {
             label: {
                 "build": _words(side.build), "augment": _words(side.augment),
-                "budget_macs": passes * cost.trace(side.build(), image).macs,
+                # a step costs three forward passes
+                "budget_macs": round(
+                    3 * experiment.images * epochs[label] * cost.trace(side.build(), image).macs
+                ),
+                **({"epochs": epochs[label]} if experiment.equal_macs else {}),
             }
             for label, side in experiment.sides.items()
         },
@@ -113,20 +120,25 @@ def _header(name: str, experiment: Experiment, device: torch.device) -> dict:
 
 def _train(
     experiment: Experiment,
-    side: Side,
+    label: str,
     data: tuple[Images, Images],
+    epochs: float,
     peak: float,
     seed: int,
     device: torch.device,
-) -> tuple[list[dict], float]:
-    """Rows of one run and the seconds it took."""
-    recipe = replace(experiment.recipe, lr=Linear((0, 0.2, 1), (0, peak, 0)), augment=side.augment, seed=seed)
-    began = time.perf_counter()
+) -> dict:
+    """One run: net, seed, rows, and the seconds it took, of the clock and of this process."""
+    side, lr = experiment.sides[label], Linear((0, 0.2, 1), (0, peak, 0))
+    recipe = replace(experiment.recipe, epochs=epochs, lr=lr, augment=side.augment, seed=seed)
+    began, busy = time.perf_counter(), time.process_time()
     with seeded(seed):
         net = side.build().to(device)
     rows = [asdict(row) for row in train(net, *data, recipe)]
     short = [{k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in rows]
-    return short, round(time.perf_counter() - began, 1)
+    return {
+        "net": label, "seed": seed, "rows": short,
+        "wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(time.process_time() - busy, 1),
+    }  # fmt: skip
 
 
 def _save(path: Path, record: dict) -> None:
@@ -143,7 +155,9 @@ def _save(path: Path, record: dict) -> None:
     os.replace(path.with_suffix(".part"), path)
 
 
-def _search(experiment: Experiment, label: str, data, record: dict, device: torch.device, save) -> float:
+def _search(
+    experiment: Experiment, label: str, data, epochs: float, record: dict, device: torch.device, save
+) -> float:
     """The peak rate with which this side does best on a fifth of its training images, held out."""
     cut = experiment.images * 4 // 5
     held_out = data[0][:cut], data[0][cut : experiment.images]
@@ -152,7 +166,7 @@ def _search(experiment: Experiment, label: str, data, record: dict, device: torc
         if peak in tried:
             continue
         try:
-            rows, _ = _train(experiment, experiment.sides[label], held_out, peak, SEARCH_SEED, device)
+            rows = _train(experiment, label, held_out, epochs, peak, SEARCH_SEED, device)["rows"]
             tried[peak] = float(f"{experiment.metric.value(rows):.5g}")
         except Diverged:
             tried[peak] = None
@@ -176,12 +190,15 @@ def run(name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[
     device = find_device(device)
     unfinished = Path(root, "_build", "runs", f"{name}.json")
     record = json.loads(json.dumps(_header(name, experiment, device)))
-    fixed = set(record)
+    fixed, sides_now = set(record) - {"sides"}, record["sides"]
     record |= {"script": "", "date": date.today().isoformat(), "search": [], "rates": {}, "runs": []}
     if unfinished.is_file():
         before = json.loads(unfinished.read_text(encoding="utf-8"))
         if all(before.get(key) == record[key] for key in fixed):
-            record = before
+            # A side that came in, or changed, starts anew; the others go on.
+            same = {label for label, side in before["sides"].items() if sides_now.get(label) == side}
+            for key in ("search", "runs"):
+                record[key] = [entry for entry in before[key] if entry["net"] in same]
     record["script"] = f"cnnlib run {name} --seeds {seeds}"
 
     def save(line: str) -> None:
@@ -189,17 +206,18 @@ def run(name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[
         print(line, flush=True)
 
     data = tuple(images.to(device) for images in experiment.data())
+    epochs = experiment.epochs()
     for label in experiment.sides:
-        record["rates"][label] = _search(experiment, label, data, record, device, save)
+        record["rates"][label] = _search(experiment, label, data, epochs[label], record, device, save)
     done = {(run["net"], run["seed"]) for run in record["runs"]}
     for seed in range(seeds):
-        for label, side in experiment.sides.items():
+        for label in experiment.sides:
             if (label, seed) in done:
                 continue
             split = data[0].take(experiment.images), data[1]
-            rows, seconds = _train(experiment, side, split, record["rates"][label], seed, device)
-            record["runs"].append({"net": label, "seed": seed, "rows": rows, "wall_s": seconds})
-            save(f"{label}, seed {seed}: {experiment.metric.value(rows):.2f} in {seconds:.0f} s")
+            one = _train(experiment, label, split, epochs[label], record["rates"][label], seed, device)
+            record["runs"].append(one)
+            save(f"{label}, seed {seed}: {experiment.metric.value(one['rows']):.2f} in {one['wall_s']:.0f} s")
     stored = Path(root, "data", "runs", f"{name}.json")
     _save(unfinished, record)
     stored.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 
 import torch
 from torch import Generator, Tensor, nn
@@ -38,10 +38,12 @@ class Recipe:
     ``lr``: the rate as a function of progress in [0, 1], such as those in ``cnnlib.schedule``. The optimiser is
     SGD with ``momentum`` and weight ``decay``; another one is a function ``optimiser(parameters, lr=…)``, which
     brings its own. ``augment``: functions ``(x, generator) -> x`` for training batches. ``seed`` fixes batches,
-    augmentation and dropout; the first weights are the caller's (see ``seeded``).
+    augmentation and dropout; the first weights are the caller's (see ``seeded``). ``epochs``: passes over the
+    images; with 2.5 the last pass ends half-way. ``channels_last`` keeps the channels of a pixel side by side in
+    memory: the same numbers but for rounding, mostly in less time.
     """
 
-    epochs: int
+    epochs: float
     lr: Callable[[float], float] = Linear((0, 0.2, 1), (0, 0.1, 0))
     batch: int = 128
     momentum: float = 0.9
@@ -50,13 +52,14 @@ class Recipe:
     label_smoothing: float = 0.0
     seed: int = 0
     optimiser: Callable[..., torch.optim.Optimizer] | None = None
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         """Check each value."""
-        for name in ("epochs", "batch"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}: need a whole number of at least 1")
+        if not isinstance(self.epochs, int | float) or not 0 < self.epochs < float("inf"):
+            raise ValueError(f"epochs={self.epochs!r}: need a number above 0")
+        if not isinstance(self.batch, int) or self.batch < 1:
+            raise ValueError(f"batch={self.batch!r}: need a whole number of at least 1")
         if not callable(self.lr):
             raise ValueError(f"lr={self.lr!r}: need a function of progress, such as Linear((0, 1), (0.1, 0))")
         for name in ("momentum", "label_smoothing"):
@@ -163,12 +166,14 @@ def train(
         fit.check_set(net, valid_set, "valid_set")
     fit.check_batch(net, recipe.batch, len(train_set))
     home = _home(net)
+    if recipe.channels_last:
+        net.to(memory_format=torch.channels_last)
     return _epochs(net, train_set.to(home), valid_set.to(home), recipe, progress and live.watched())
 
 
 def _epochs(net: nn.Module, data: Images, valid: Images, recipe: Recipe, progress: bool) -> Iterator[Epoch]:
     optimiser = recipe.start(net)
-    for epoch in range(recipe.epochs):
+    for epoch in range(ceil(recipe.epochs)):
         began = time.perf_counter()
         # Fresh numbers each epoch: what the caller draws between rows cannot matter.
         generator = Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
@@ -196,13 +201,19 @@ def _one_epoch(
 ) -> tuple[float, float, float]:  # fmt: skip
     """Loss and accuracy over the images on the way, and the last rate."""
     parts = _batches(len(data), recipe.batch, generator)
+    steps = len(parts)
+    parts = parts[
+        : max(1, round((recipe.epochs - epoch) * steps))
+    ]  # all, but where the run ends within the pass
     sums = torch.zeros(len(parts), 2, device=data.x.device)  # read once an epoch, as reading waits for a GPU
-    rates = [recipe.lr((epoch + (i + 0.5) / len(parts)) / recipe.epochs) for i in range(len(parts))]
+    rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(parts))]
     for i, part in enumerate(parts):
         part = part.to(data.x.device)
         x, y = data.x[part], data.y[part]
         for change in recipe.augment:
             x = change(x, generator)
+        if recipe.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         for group in optimiser.param_groups:
             group["lr"] = rates[i]
         logits = net(x)
@@ -213,12 +224,13 @@ def _one_epoch(
         sums[i, 0] = loss.detach() * len(y)
         sums[i, 1] = (logits.detach().argmax(1) == y).sum()
         if progress:
-            live.say(f"epoch {epoch + 1}/{recipe.epochs}, step {i + 1}/{len(parts)}")
+            live.say(f"epoch {epoch + 1}/{ceil(recipe.epochs)}, step {i + 1}/{len(parts)}")
     if progress:
         live.say("")
     losses, right = sums.T.tolist()
     for i, total in enumerate(losses):
         if not isfinite(total):
-            step = f"step {epoch * len(parts) + i + 1} (epoch {epoch + 1})"
+            step = f"step {epoch * steps + i + 1} (epoch {epoch + 1})"
             raise Diverged(f"the loss is {total} at {step}, where lr={rates[i]:.3g}: lower the learning rate")
-    return sum(losses) / len(data), sum(right) / len(data), rates[-1]
+    seen = sum(map(len, parts))
+    return sum(losses) / seen, sum(right) / seen, rates[-1]

@@ -1,6 +1,7 @@
 """Experiments: run, interrupted, stored, judged; and the stored ones still say what the pages say."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import cnnlib
 from cnnlib import experiments, judge, runs
 from cnnlib.datasets import Images
 from cnnlib.experiments import EXPERIMENTS, Experiment, Side
@@ -91,6 +93,7 @@ def tiny(monkeypatch):
 def without_clock(record):
     for run in record["runs"]:
         run.pop("wall_s")
+        run.pop("cpu_s")
         for row in run["rows"]:
             row.pop("seconds")
     record.pop("date")
@@ -150,6 +153,46 @@ def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeyp
     assert len(count) - 100 == 14 and all(len(run["rows"]) == 1 for run in record["runs"])
 
 
+def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monkeypatch):
+    real, count = runs._train, []
+
+    def stops(*args):
+        count.append(args[1])
+        if len(count) == 9:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(runs, "_train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(tiny, root=tmp_path)
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"again": Side(linear)}))
+    count[:] = [None] * 100
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert sorted(count[100:]) == ["again"] * 7 + ["deep"] * 3 + ["linear"] * 3
+    assert len(record["search"]) == 6 and len(record["runs"]) == 15
+
+
+def test_equal_macs_give_each_side_its_own_epochs(tmp_path, tiny, monkeypatch):
+    """16 x 2 products a pass against 16 x 8 + 8 x 2: the deep side is paid for 2 x 32 / 144 passes."""
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, equal_macs=True))
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert record["sides"]["linear"]["epochs"] == 2 and record["sides"]["deep"]["epochs"] == 0.44
+    budgets = [side["budget_macs"] for side in record["sides"].values()]
+    assert budgets == [3 * 40 * 2 * 32, round(3 * 40 * 0.44 * 144)] and max(budgets) < 1.05 * min(budgets)
+    assert {run["net"]: len(run["rows"]) for run in record["runs"]} == {"linear": 2, "deep": 1}
+
+
+def test_the_league_has_every_family_and_one_budget():
+    league = EXPERIMENTS["league"]
+    small = [name for name in cnnlib.list_models() if name.endswith("_small")]
+    assert list(league.sides) == small
+    header = json.loads(json.dumps(runs._header("league", league, torch.device("cpu"))))
+    budgets = [side["budget_macs"] for side in header["sides"].values()]
+    assert max(budgets) <= 1.05 * min(budgets)
+    paired = {name for pair in league.pairs for name in pair}
+    assert paired == set(small)
+
+
 def test_unknown_experiments_and_few_seeds_are_refused(tiny):
     with pytest.raises(ValueError, match="did you mean alexnet-relu-vs-tanh"):
         runs.load("alexnet-relu-vs-than")
@@ -175,7 +218,7 @@ def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatc
 
 
 def test_every_experiment_is_stored():
-    assert [path.stem for path in STORED] == sorted(EXPERIMENTS)
+    assert [path.stem for path in STORED] == sorted(EXPERIMENTS.keys() - {"league"})  # which is being run
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda p: p.stem)
@@ -188,9 +231,10 @@ def test_a_stored_experiment_is_the_one_that_is_registered(path):
     }
     budgets = [s["budget_macs"] for s in record["sides"].values()]
     assert max(budgets) <= 1.05 * min(budgets)
+    epochs = experiment.epochs()
     for name, one in runs.sides(record).items():
         assert len({run["seed"] for run in one}) >= 5, name
-        assert all(len(run["rows"]) == experiment.recipe.epochs for run in one)
+        assert all(len(run["rows"]) == math.ceil(epochs[name]) for run in one)
     assert len(runs.verdict(path.stem)) == len(experiment.pairs)
     assert path.stat().st_size < 100_000
 

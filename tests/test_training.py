@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import pytest
 import torch
@@ -214,6 +215,31 @@ def test_frozen_layers_stay():
     before = copy.deepcopy(net[0].weight)
     list(train(net, toy(), toy(), Recipe(1, batch=16)))
     assert torch.equal(net[0].weight, before)
+
+
+def test_the_last_pass_may_end_halfway():
+    """90 images in batches of 16 are 6 steps; 1.5 passes are 9, and the rate is down at their end."""
+    seen, rates = [], []
+
+    def spy(x, draw):
+        seen.append(len(x))
+        return x
+
+    rows = list(
+        train(small(), toy(), toy(), Recipe(1.5, lambda t: rates.append(t) or 0.1, 16, augment=(spy,)))
+    )
+    assert len(rows) == 2 and seen == [16, 16, 16, 16, 16, 10, 16, 16, 16]
+    assert rates[-9:] == pytest.approx([(i + 0.5) / 9 for i in range(9)])
+    assert len(list(train(small(), toy(), toy(), Recipe(0.01, batch=16)))) == 1  # one step at least
+
+
+def test_channels_last_changes_no_number_but_for_rounding():
+    one, two = small(), small()
+    one[3].p = two[3].p = 0.0  # dropout draws in the order of the memory
+    list(train(one, toy(), toy(), RECIPE))
+    list(train(two, toy(), toy(), replace(RECIPE, channels_last=True)))
+    assert two[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(one[5].weight, two[5].weight, atol=1e-4)
 
 
 def test_no_word_is_printed_unless_somebody_watches():
