@@ -16,6 +16,7 @@ _HOME = {
 _MODULES = {
     "arch", "augment", "conventions", "cost", "datasets", "diagram", "grading", "layers", "measure",
     "plot", "probe", "roofline", "runs", "schedule", "shapes", "show", "table", "train",
+    "weights",
 }  # fmt: skip
 
 __all__ = sorted(_HOME.keys() | _MODULES)

@@ -64,13 +64,13 @@ def _findings() -> Iterator[tuple[bool, str]]:
             yield False, f"{name} cannot be imported: {error}; install it again"
         else:
             yield True, f"{name} {module.__version__}"
-    from cnnlib import datasets
+    from cnnlib import datasets, shipped
     from cnnlib.grading import jail
     from cnnlib.train import device
 
     device()
-    problems = datasets.damaged()
-    yield not problems, "; ".join(problems) or "the shipped images are whole"
+    problems = shipped.damaged()
+    yield not problems, "; ".join(problems) or "the shipped files are whole"
     for name in SETS:
         try:
             datasets.cifar10() if name == "cifar10" else getattr(datasets, name)(full=True)

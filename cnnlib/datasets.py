@@ -6,13 +6,10 @@ Sources and terms of what is shipped: ``data/LICENSES.md``.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cnnlib import originals
+from cnnlib import originals, shipped
 
 PHOTOS = ("astronaut", "cameraman", "cat", "coffee", "flower", "hopper", "rocket", "temple")
 DIGITS = tuple("0123456789")
@@ -101,44 +98,11 @@ def _split(arrays: Iterable[np.ndarray], classes: tuple[str, ...]) -> Split:
 # What is shipped
 
 
-def _data() -> Path:
-    return Path(str(resources.files("cnnlib_data")))
-
-
-@cache
-def _checksums() -> dict[str, str]:
-    lines = (_data() / "SHA256SUMS").read_text().splitlines()
-    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
-
-
-def _shipped(name: str) -> bytes:
-    """Content of a shipped file, verified."""
-    path = _data() / name
-    cure = "install cnnlib again, or put back the file from the course's repository"
-    if not path.is_file():
-        raise ValueError(f"{path.name} is missing in {path.parent}: {cure}")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != _checksums()[name]:
-        raise ValueError(f"{path.name} in {path.parent} is damaged (its SHA-256 is another): {cure}")
-    return content
-
-
-def damaged() -> list[str]:
-    """One sentence for each shipped file that is missing or damaged."""
-    problems = []
-    for name in _checksums():
-        try:
-            _shipped(name)
-        except ValueError as error:
-            problems.append(str(error))
-    return problems
-
-
 def photo(name: str) -> Tensor:
     """One of ``PHOTOS``: uint8 (3, H, W), shorter side 288 pixels."""
     if name not in PHOTOS:
         raise ValueError(f"no photo is called {name!r}: there are {', '.join(PHOTOS)}")
-    with Image.open(io.BytesIO(_shipped(f"photos/{name}.jpg"))) as image:
+    with Image.open(io.BytesIO(shipped.read(f"photos/{name}.jpg"))) as image:
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -154,7 +118,7 @@ def _value(text: str) -> int | float | str | None:
 
 def facts(name: str) -> list[dict[str, int | float | str | None]]:
     """The rows of a facts table, such as ``"architectures"``; data/facts/README.md explains the columns."""
-    path = _data() / "facts" / f"{name}.csv"
+    path = shipped.folder() / "facts" / f"{name}.csv"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in path.parent.glob("*.csv")))
         raise ValueError(f"no facts table is called {name!r}: there are {names}")
@@ -179,7 +143,7 @@ def _folder(root: Root, inner: str, present: str) -> Path:
 def _subset(name: str, classes: tuple[str, ...], root: Root, download: bool) -> Split:
     if root or download:
         raise ValueError("root and download belong to the full set: pass full=True too, or neither")
-    with np.load(io.BytesIO(_shipped(name))) as arrays:
+    with np.load(io.BytesIO(shipped.read(name))) as arrays:
         return _split((arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")), classes)
 
 

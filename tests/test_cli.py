@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cnnlib import cli, datasets
+from cnnlib import cli, datasets, shipped
 from cnnlib.train import Diverged
 
 
@@ -73,8 +73,8 @@ def test_stopping_and_diverging_end_in_a_line(monkeypatch, capsys):
 
 def test_the_doctor_finds_what_is_missing(monkeypatch, capsys):
     assert cli.main(["doctor"]) == 0
-    assert "the shipped images are whole" in capsys.readouterr().out
-    monkeypatch.setattr(datasets, "damaged", lambda: ["mnist_5k.npz is missing"])
+    assert "the shipped files are whole" in capsys.readouterr().out
+    monkeypatch.setattr(shipped, "damaged", lambda: ["mnist_5k.npz is missing"])
     assert cli.main(["doctor"]) == 1
     assert "BAD mnist_5k.npz is missing" in capsys.readouterr().out
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnlib import datasets, originals
+from cnnlib import datasets, originals, shipped
 from cnnlib.datasets import Images
 
 
@@ -71,17 +71,17 @@ def test_parts_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "flipped"])
 def test_a_harmed_shipped_file_is_never_used(tmp_path, monkeypatch, harm):
-    content = (datasets._data() / "mnist_5k.npz").read_bytes()
+    content = (shipped.folder() / "mnist_5k.npz").read_bytes()
     if harm != "gone":
         changed = (
             content[:-100] if harm == "cut" else content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
         )
         (tmp_path / "mnist_5k.npz").write_bytes(changed)
-    (tmp_path / "SHA256SUMS").write_bytes((datasets._data() / "SHA256SUMS").read_bytes())
-    monkeypatch.setattr(datasets, "_data", lambda: tmp_path)
+    (tmp_path / "SHA256SUMS").write_bytes((shipped.folder() / "SHA256SUMS").read_bytes())
+    monkeypatch.setattr(shipped, "folder", lambda: tmp_path)
     with pytest.raises(ValueError, match="mnist_5k.npz .*(missing|damaged).*install cnnlib again") as told:
         datasets.mnist()
-    assert str(tmp_path) in str(told.value) and str(told.value) in datasets.damaged()
+    assert str(tmp_path) in str(told.value) and str(told.value) in shipped.damaged()
 
 
 # ---- the full sets: tiny ones in their real form, found in folders and fetched from this machine ----

@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "table", "layers", "arch", "axes", "ops", "moves", "meta", "counter",
+    "shapes", "table", "shipped", "layers", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "augment", "schedule", "live", "fit", "train", "judge", "reach",
     "probe", "style", "pictures", "versus", "plot", "graph", "svg", "layout", "diagram", "show",

@@ -73,7 +73,8 @@ def photos() -> None:
 
 
 def checksums() -> None:
-    shipped = sorted(path for ending in ("npz", "jpg") for path in DATA.rglob(f"*.{ending}"))
+    endings = ("npz", "jpg", "safetensors", "txt")
+    shipped = sorted(path for ending in endings for path in DATA.rglob(f"*.{ending}"))
     sums = ((hashlib.sha256(path.read_bytes()).hexdigest(), path.relative_to(DATA)) for path in shipped)
     (DATA / "SHA256SUMS").write_text("".join(f"{digest}  {path.as_posix()}\n" for digest, path in sums))
 

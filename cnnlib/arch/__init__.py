@@ -28,6 +28,7 @@ from cnnlib.arch import (
     zfnet,
 )
 from cnnlib.arch.entry import Entry
+from cnnlib.weights import Weights, find, load
 
 # In the order of the chapters.
 _MODELS: dict[str, Entry] = {
@@ -50,6 +51,8 @@ _MODELS: dict[str, Entry] = {
     **inception_v4.NETWORKS,
     **modern.NETWORKS,
 }
+# Public weights go by torchvision's names, which are ours but for these.
+_PUBLIC = {**modern.NAMES, "alexnet_lecture": "alexnet"}
 
 
 def _entry(name: str) -> Entry:
@@ -60,10 +63,12 @@ def _entry(name: str) -> Entry:
     raise ValueError(f"no network is called {name!r}: {hint}")
 
 
-def build(name: str, **options: object) -> nn.Module:
+def build(name: str, weights: str | None = None, **options: object) -> nn.Module:
     """The network ``name`` with fresh weights; ``num_classes=`` and ``in_channels=`` where it has them.
 
-    Raises ``ValueError`` for an unknown name, or an option that this network does not have.
+    ``weights``: trained ones instead, by torchvision's names, such as ``"IMAGENET1K_V2"``, fetched into its cache if
+    need be, or ``"bundled"`` for ``squeezenet1_1``. Raises ``ValueError`` for an unknown name, an option that this
+    network does not have, and weights that there are not, do not fit, or cannot be fetched.
     """
     make = _entry(name).build
     known = inspect.signature(make).parameters
@@ -75,9 +80,33 @@ def build(name: str, **options: object) -> nn.Module:
         value = options.get(option, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{option}={value!r}: need a whole number of at least 1")
+    trained = None if weights is None else find_weights(name, weights)
+    if trained:
+        _need(trained, options)
     net = make(**options)
     net.name = name  # for the caption of a table
-    return net
+    return load(net, trained) if trained else net
+
+
+def find_weights(name: str, label: str) -> Weights:
+    """The weights ``label`` of the network ``name``, with the names of its classes and its preprocessing."""
+    return find(public_name(name), label)
+
+
+def public_name(name: str) -> str:
+    """What torchvision calls the network ``name``, if it has it: mostly the same."""
+    _entry(name)
+    return _PUBLIC.get(name, name)
+
+
+def _need(trained: Weights, options: dict[str, object]) -> None:
+    for option, told in (("num_classes", len(trained.classes)), ("in_channels", 3)):
+        value = options.get(option, told)
+        if value != told:
+            raise ValueError(
+                f"{option}={value}: weights={trained.label!r} need {told}; build with them, then put in layers of "
+                "your own"
+            )
 
 
 def list_models() -> list[str]:

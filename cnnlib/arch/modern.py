@@ -16,11 +16,11 @@ def _torchvision(name: str, num_classes: int = 1000) -> nn.Module:
     return get_model(name, num_classes=num_classes)
 
 
-_NAMES = {
+NAMES = {
     "mobilenet_v2": "mobilenet_v2",
     "shufflenet_v2": "shufflenet_v2_x1_0",
     "efficientnet_b0": "efficientnet_b0",
     "regnet_y_400mf": "regnet_y_400mf",
     "convnext_tiny": "convnext_tiny",
 }
-NETWORKS = {ours: Entry(partial(_torchvision, theirs), IMAGENET) for ours, theirs in _NAMES.items()}
+NETWORKS = {ours: Entry(partial(_torchvision, theirs), IMAGENET) for ours, theirs in NAMES.items()}
