@@ -14,7 +14,7 @@ _HOME = {
     "check": "grading",
 }
 _MODULES = {
-    "arch", "augment", "conventions", "cost", "datasets", "diagram", "grading", "layers", "measure",
+    "arch", "augment", "classify", "conventions", "cost", "datasets", "diagram", "grading", "layers", "measure",
     "plot", "probe", "roofline", "runs", "schedule", "shapes", "show", "table", "train",
     "weights",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: ``cnnlib costs | train | run | doctor | grade | exercise``.
+"""The command line: ``cnnlib costs | classify | train | run | doctor | grade | exercise``.
 
 What a command needs is imported when it runs, so that ``cnnlib --help`` and ``cnnlib grade`` start without torch.
 """
@@ -22,6 +22,21 @@ def _images(args: argparse.Namespace):
     if args.data == "cifar10":
         return datasets.cifar10(download=args.download)
     return getattr(datasets, args.data)(full=args.full or args.download, download=args.download)
+
+
+def classify(args: argparse.Namespace) -> int:
+    """Print the classes that a trained network finds most likely in each photo."""
+    from cnnlib import weights
+    from cnnlib.classify import classify as guesses
+
+    label = args.weights or ("bundled" if args.network in weights.BUNDLED else "DEFAULT")
+    rows = guesses(args.photos, args.network, label, args.best)
+    width = max(len(row.name) for row in rows)
+    for i, row in enumerate(rows):
+        if i % args.best == 0:
+            print(row.photo)
+        print(f"  {row.name:{width}} {row.probability:6.1%} {'#' * round(40 * row.probability)}".rstrip())
+    return 0
 
 
 def train(args: argparse.Namespace) -> int:
@@ -96,6 +111,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     costs.add_parser(commands)
+
+    sub = commands.add_parser(
+        "classify", help="what a trained network sees in photos", description=classify.__doc__
+    )
+    sub.add_argument(
+        "photos", nargs="+", metavar="PHOTO", help="a file, or a photo of the course, such as coffee"
+    )
+    sub.add_argument("--network", default="squeezenet1_1", metavar="NAME", help="default squeezenet1_1")
+    sub.add_argument(
+        "--weights",
+        metavar="LABEL",
+        help="such as IMAGENET1K_V1 (default: those with the course, else the newest)",
+    )
+    sub.add_argument("--best", type=int, default=5, metavar="N", help="classes a photo (default 5)")
+    sub.set_defaults(main=classify)
 
     sub = commands.add_parser("train", help="train a network", description=train.__doc__)
     sub.add_argument("name", help="a network of the book, such as lenet_small")

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from cnnlib.style import COLOURS, DASHES, INK, TEXT, WIDTH, array, at_most_seven, for_text, styled
 
 
-def _shown(x: np.ndarray, name: str) -> np.ndarray:
+def in_colour(x: np.ndarray, name: str) -> np.ndarray:
     """(N, C, H, W) with 1 or 3 channels, bytes or [0, 1] -> (N, H, W, 3) in [0, 1]."""
     if x.ndim != 4 or x.shape[1] not in (1, 3) or not len(x):
         raise ValueError(f"{name} has shape {x.shape}: need (N, C, H, W) with C = 1 (grey) or 3 (colour)")
@@ -53,7 +53,7 @@ def _tiles(x: np.ndarray, cols: int, titles: Sequence[str] = ()) -> Axes:
 @styled
 def images(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
     """Images (N, C, H, W), grey or colour, bytes or values in [0, 1], with a title below each."""
-    shown = _shown(array(x), "x")
+    shown = in_colour(array(x), "x")
     titles = list(titles)
     if titles and len(titles) != len(shown):
         raise ValueError(f"{len(titles)} titles for {len(shown)} images: need one a image, or none")
@@ -63,7 +63,7 @@ def images(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
 @styled
 def filters(w: object, cols: int = 12) -> Axes:
     """First-layer filters (C_out, 1 or 3, h, w), each stretched to the full range from black to white."""
-    return _tiles(_shown(_stretched(array(w).astype(float)), "w"), cols)
+    return _tiles(in_colour(_stretched(array(w).astype(float)), "w"), cols)
 
 
 @styled
@@ -73,7 +73,7 @@ def maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
     if x.ndim != 3:
         raise ValueError(f"x has shape {x.shape}: need the maps of one image, (C, H, W)")
-    return _tiles(_shown(_stretched(x)[:, None], "x"), cols, list(titles))
+    return _tiles(in_colour(_stretched(x)[:, None], "x"), cols, list(titles))
 
 
 @styled
@@ -84,7 +84,7 @@ def field(photo: object, spans: Mapping[str, object]) -> Axes:
     drawn is the one whose frame lies nearest to the middle of the photo. Frames are cut at its edge.
     """
     at_most_seven("spans", spans)
-    shown = _shown(array(photo)[None], "photo")[0]
+    shown = in_colour(array(photo)[None], "photo")[0]
     h, w = shown.shape[:2]
     fig, ax = plt.subplots(figsize=(WIDTH, WIDTH * 0.68 * h / w))
     ax.imshow(shown)
@@ -125,7 +125,7 @@ def sights(photo: object, rows: Iterable[object], cols: int = 2) -> Axes:
     ``rows``: of :func:`cnnlib.probe.sights` on images of the photo's size. The pixels that a gradient reaches
     stay bright; the frame stands around the window of the formula, cut at the edge of the photo.
     """
-    shown, tiles, titles = _shown(array(photo)[None], "photo")[0], [], []
+    shown, tiles, titles = in_colour(array(photo)[None], "photo")[0], [], []
     h, w = shown.shape[:2]
     thick = max(1, round(w / 110))
     for row in rows:
