@@ -22,7 +22,7 @@ def key(task: Task, entry: Entry) -> str:
         digest = hashlib.sha256(notebook.load(entry.file)).hexdigest()
     except notebook.Unreadable as error:
         digest = str(error)
-    parts = [entry.id, entry.file.suffix.lower(), digest, task.versions()]
+    parts = [entry.id, entry.file.suffix.lower(), digest, entry.fault, task.versions()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -32,10 +32,10 @@ def stored(results: Path, name: str) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def write(path: Path, content: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write all or nothing: a stop half way leaves the old file, or none."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(content, encoding="utf-8", newline="")
+    half.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     half.replace(path)
 
 
@@ -45,13 +45,18 @@ def kept(task: Task, entries: list[Entry], results: Path) -> dict[Entry, dict]:
     return {entry: result for entry, result in found.items() if result is not None}
 
 
+def failed(entry: Entry, why: str) -> dict:
+    """The result of a failure that is the grader's own."""
+    return {"id": entry.id, "name": entry.name, "status": "infra", "notes": [why], "review": []}
+
+
 def run(
     task: Task, entries: list[Entry], results: Path, jobs: int, jail: Jail
 ) -> Iterator[tuple[Entry, dict]]:
     """Grade these entries and store each result; yields them as they are done.
 
-    Where the grader itself fails, the result has the status ``infra`` and is not stored. Whoever was
-    stopped by the clock beside others gets a second run alone, since that may be the machine's fault. Raises
+    Where the grader itself fails, the result has the status ``infra`` and is not stored. That, and being
+    stopped by the clock beside others, brings a second run alone, since it may be the machine's fault. Raises
     ``Infra`` if the reference fails.
     """
     right = grader.reference(task, jail)
@@ -60,17 +65,16 @@ def run(
         try:
             return grader.grade(task, right, entry, jail)
         except Infra as error:
-            return {
-                "id": entry.id,
-                "name": entry.name,
-                "status": "infra",
-                "notes": [str(error)],
-                "review": [],
-            }
+            return failed(entry, str(error))
+        except Exception as error:  # one submission must not stop the others, whatever it met in the grader
+            return failed(entry, f"{type(error).__name__}: {error}")
 
     def keep(entry: Entry, result: dict) -> tuple[Entry, dict]:
         if result["status"] != "infra":
-            write(results / f"{key(task, entry)}.json", json.dumps(result, indent=1))
+            try:
+                write(results / f"{key(task, entry)}.json", json.dumps(result, indent=1))
+            except OSError as error:
+                return entry, failed(entry, f"the result cannot be stored: {error}")
         return entry, result
 
     again = []
@@ -79,10 +83,11 @@ def run(
         try:
             for done in as_completed(running):
                 entry = running[done]
-                if jobs > 1 and done.result().get("late"):
+                result = done.result()
+                if result["status"] == "infra" or jobs > 1 and result.get("late"):
                     again.append(entry)
                 else:
-                    yield keep(entry, done.result())
+                    yield keep(entry, result)
         finally:
             pool.shutdown(cancel_futures=True)
     for entry in again:

@@ -7,10 +7,8 @@ forks a process that does, under limits, and writes one line of JSON about it to
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -20,17 +18,14 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from cnnlib.grading import student
+from cnnlib.grading.confine import be_opaque, confine, die_with_parent, end_all, together
 from cnnlib.grading.sheet import Sheet, load
 
 FRAME = 2**20  # bytes of one line about a probe
 SURVEY = 2**23  # the same for the survey, which returns the cells
-FILES = 2**26  # bytes that a probe may write into one file
-OPEN_FILES = 64
 WATCH = 0.25  # seconds between two looks at what many processes use together
 GRACE = 0.5  # seconds to die in, for a process that has closed its pipe
 STATUSES = ("missing", "memory", "error")  # those that a forked process may claim, besides a value
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 @dataclass
@@ -66,76 +61,6 @@ def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: i
     if ended:
         ending.status, ending.message = death(status, cpu > limits["cpu"] / 2)
     return ending
-
-
-def confine(writer: int, limits: dict) -> None:
-    """In the new process: no channel but the pipe, and limits that it cannot raise again."""
-    os.setsid()
-    die_with_parent()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for channel in (0, 1, 2):
-        os.dup2(nothing, channel)
-    os.closerange(3, writer)
-    os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    if limits["walls"]:  # elsewhere the user's other processes count, too
-        resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"],) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu"], limits["cpu"] + 1))
-    if memory := address_space():
-        resource.setrlimit(resource.RLIMIT_AS, (memory + limits["memory"],) * 2)
-
-
-def die_with_parent() -> None:
-    """On Linux: this process is killed when the one that started it dies."""
-    if hasattr(LIBC, "prctl"):
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def be_opaque() -> None:
-    """On Linux: no process of the same user may look into this one, or into those that it forks."""
-    if hasattr(LIBC, "prctl"):
-        LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def end_all() -> None:
-    """End every other process that this one sees, and wait until they are gone."""
-    with contextlib.suppress(OSError):
-        while True:
-            os.kill(-1, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            time.sleep(0.002)
-
-
-def together() -> int:
-    """Bytes of memory that all other processes use beyond what they were forked with."""
-    own, page, total = os.getpid(), resource.getpagesize(), 0
-    start = resident(own)
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and int(name) not in (1, own):
-            total += max(0, resident(name) - start)
-    return total * page
-
-
-def resident(pid: int | str) -> int:
-    """Pages of a process in memory; 0 if it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1])
-    except (OSError, IndexError):
-        return 0
-
-
-def address_space() -> int:
-    """Bytes of address space that this process uses; 0 where the system does not tell (macOS)."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[0]) * resource.getpagesize()
-    except OSError:
-        return 0
 
 
 def write(writer: int, line: object) -> None:

@@ -27,7 +27,7 @@ class Task:
     variant: int | None
     seed: int
     limits: Limits
-    isolation: str
+    seeds: int = 1  # how often inputs are drawn; all of them must come out right
 
     @property
     def questions(self) -> list[Question]:
@@ -37,10 +37,11 @@ class Task:
         for exercise in self.sheet.graded:
             given = {name: values[name] for name in exercise.given}
             for number, probe in enumerate(exercise.probes):
-                rng = random.Random(f"{self.seed} {exercise.name} {number}")
-                questions.append(
-                    Question(exercise.name, [given | probe.inputs(rng) for _ in range(probe.draws)])
-                )
+                draws = []
+                for seed in range(self.seed, self.seed + self.seeds):
+                    rng = random.Random(f"{seed} {exercise.name} {number}")
+                    draws += [given | probe.inputs(rng) for _ in range(probe.draws)]
+                questions.append(Question(exercise.name, draws))
         return questions
 
     @property
@@ -62,8 +63,8 @@ class Task:
             "sheet": self.id,
             "sheet_sha256": hashlib.sha256(self.text.encode()).hexdigest(),
             "seed": self.seed,
+            "seeds": self.seeds,
             "limits": asdict(self.limits),
-            "isolation": self.isolation,
             "cnnlib": cnnlib.__version__,
             "grader_sha256": package.hexdigest(),
             "python": sys.version.split()[0],
@@ -141,6 +142,8 @@ def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
         "manual": {},
     }
     try:
+        if entry.fault:
+            raise notebook.Unreadable(entry.fault)
         data = notebook.load(entry.file)
         result["sha256"] = hashlib.sha256(data).hexdigest()
         read = notebook.parse(data, entry.file.suffix.lower())
@@ -152,6 +155,7 @@ def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
     if run.sheet_id and run.sheet_id != task.id:
         review.append(f"says it is sheet {run.sheet_id[:40]}, not {task.id}")
     for exercise in found:
+        exercise["source"] = notebook.defining(read, exercise["name"])[:10_000]
         review += [
             f"{exercise['name']}: {probe['review']}" for probe in exercise["probes"] if "review" in probe
         ]

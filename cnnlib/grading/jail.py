@@ -98,6 +98,11 @@ def jails() -> dict[str, tuple[Jail, Callable[[], str]]]:
     }
 
 
+def name_of(jail: Jail) -> str:
+    """The name by which a jail is chosen."""
+    return next((name for name, (other, _) in jails().items() if other is jail), "none")
+
+
 NAMES = ("auto", "bwrap", "docker", "podman", "none")
 
 

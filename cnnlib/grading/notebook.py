@@ -108,6 +108,14 @@ def checked(notebook: Notebook) -> Notebook:
     return notebook
 
 
+def defining(notebook: Notebook, name: str) -> str:
+    """The last code cell that defines a function or class of this name; "" if none does."""
+    found = [
+        code for _, code in notebook.code if re.search(rf"^[ \t]*(async def|def|class) {name}\b", code, re.M)
+    ]
+    return found[-1] if found else ""
+
+
 def written_answer(notebook: Notebook, name: str) -> str:
     """What was written below "Your answer to NAME:" in a Markdown cell; "" if nothing was."""
     for source in notebook.markdown:

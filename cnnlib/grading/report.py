@@ -1,4 +1,4 @@
-"""Results as tables for a spreadsheet: one row a student, and the written answers."""
+"""The class as tables for a spreadsheet: a row a student, a row a question, and the written answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import io
 from collections import Counter
 
 from cnnlib.grading.grader import Task
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.marks import COLUMNS, Final, Part
 
 FORMULA = ("=", "+", "-", "@")
 
 
 def safe(value: object) -> object:
-    """A text that no spreadsheet takes for a formula, on one line; other values as they are."""
+    """A text that no spreadsheet takes for a formula, on one line; numbers as short as they are; None is empty."""
+    if isinstance(value, float):
+        return f"{value:g}"
     if not isinstance(value, str):
         return value
     line = " ".join("".join(c if c.isprintable() else " " for c in value).split())
@@ -29,75 +31,87 @@ def table(columns: list[str], rows: list[dict]) -> str:
     return "\ufeff" + out.getvalue()
 
 
-def grades(task: Task, results: list[tuple[Entry, dict | None]]) -> str:
-    """The table of grades. Without a file a student is ``absent``, not yet graded ``infra``: no total."""
+def grades(task: Task, finals: list[Final]) -> str:
+    """The table of grades. Who is ``absent``, or ``infra`` (not graded yet), has no total."""
     names = [exercise.name for exercise in task.sheet.graded]
-    per_exercise = [column for name in names for column in (name, f"{name} status")]
-    columns = ["id", "name", "status", "total", "max", *per_exercise, *task.sheet.manual]
-    columns += ["review", "notes", "file", "sha256", "sheet", "seed"]
-    return table(columns, [row(task, entry, result, twins(results)) for entry, result in results])
+    columns = ["id", "name", "status", "total", "max"]
+    columns += [column for name in names for column in (name, f"{name} status")]
+    columns += [*task.sheet.manual, "review", "notes", "file", "sha256", "sheet", "seed"]
+    return table(columns, [row(task, final) for final in finals])
 
 
-def twins(results: list[tuple[Entry, dict | None]]) -> dict[str, list[str]]:
-    """Which students handed in the same bytes."""
-    by_content: dict[str, list[str]] = {}
-    for entry, result in results:
-        if result and "sha256" in result:
-            by_content.setdefault(result["sha256"], []).append(entry.id)
-    return by_content
-
-
-def row(task: Task, entry: Entry, result: dict | None, same_bytes: dict[str, list[str]]) -> dict:
+def row(task: Task, final: Final) -> dict:
     """The row of one student."""
     found = {
-        "id": entry.id,
-        "name": entry.name,
-        "max": task.sheet.points,
+        "id": final.entry.id,
+        "name": final.entry.name,
+        "status": final.status,
+        "total": final.total,
+        "max": final.max,
+        "review": "; ".join(final.review),
+        "notes": "; ".join(final.notes)[:1000],
+        "file": final.entry.original.rsplit("/", 1)[-1],
+        "sha256": final.sha256,
         "sheet": task.id,
         "seed": task.seed,
     }
-    review = list(entry.review)
-    if entry.file is None:
-        return found | {"status": "absent", "review": "; ".join(review)}
-    found["file"] = entry.file.name.encode("utf-8", "replace").decode()
-    if result is None or result["status"] == "infra":
-        notes = result["notes"] if result else ["not graded yet"]
-        return found | {"status": "infra", "review": "; ".join(review), "notes": "; ".join(notes)}
-    others = [student for student in same_bytes.get(result.get("sha256", ""), []) if student != entry.id]
-    review += result["review"]
-    if others:
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        review.append(f"same file as {', '.join(others[:3])}{more}")
-    for exercise in result["exercises"]:
-        found |= {exercise["name"]: exercise["points"], f"{exercise['name']} status": exercise["status"]}
-    found |= {name: "to read" if text else "missing" for name, text in result["manual"].items()}
-    return found | {
-        "status": result["status"],
-        "total": result["total"],
-        "review": "; ".join(review),
-        "notes": "; ".join(result["notes"])[:1000],
-        "sha256": result.get("sha256", ""),
-    }
+    for part in final.parts:
+        if part.graded:
+            found |= {part.name: part.points, f"{part.name} status": part.status}
+        else:
+            found[part.name] = part.status if part.points is None else part.points
+    return found
 
 
-def answers(results: list[tuple[Entry, dict | None]]) -> str:
-    """What students wrote to the questions that a person reads."""
+def questions(finals: list[Final]) -> str:
+    """The table of questions: what each student got for each, and what the grader or a person said."""
+    columns = ["id", "name", "question", "status", "points", "max", "message", "comment"]
     rows = [
-        {"id": entry.id, "question": name, "answer": text}
-        for entry, result in results
-        if result
-        for name, text in result.get("manual", {}).items()
-        if text
+        {
+            "id": final.entry.id,
+            "name": final.entry.name,
+            "question": part.name,
+            "status": part.status,
+            "points": part.points,
+            "max": part.max,
+            "message": message(part),
+            "comment": part.comment,
+        }
+        for final in finals
+        for part in final.parts
     ]
-    return table(["id", "question", "answer"], rows)
+    return table(columns, rows)
 
 
-def summary(results: list[tuple[Entry, dict | None]]) -> str:
+def message(part: Part) -> str:
+    """What the probes of a part said, each message once."""
+    said = [f"{probe['claim']}: {probe['message']}" for probe in part.probes if probe["message"]]
+    return "; ".join(dict.fromkeys(said))
+
+
+def to_mark(finals: list[Final]) -> str:
+    """What students wrote to the questions that a person reads: fill in points, save as overrides.csv."""
+    rows = [
+        {
+            "id": final.entry.id,
+            "question": part.name,
+            "points": part.points,
+            "comment": part.comment,
+            "max": part.max,
+            "answer": part.answer,
+        }
+        for final in finals
+        for part in final.parts
+        if part.answer
+    ]
+    return table([*COLUMNS, "max", "answer"], rows)
+
+
+def summary(finals: list[Final]) -> str:
     """One line: how many of which status, and the mean of those graded."""
-    statuses = Counter(
-        "absent" if entry.file is None else (result or {}).get("status", "infra") for entry, result in results
-    )
+    statuses = Counter(final.status for final in finals)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-    graded = [result for _, result in results if result and result["status"] == "graded"]
-    mean = sum(result["total"] for result in graded) / len(graded) if graded else 0
-    return f"{counts or 'nobody'}" + (f"; mean {mean:.1f} of {graded[0]['max']}" if graded else "")
+    graded = [final.total for final in finals if final.status == "graded"]
+    if not graded:
+        return counts or "nobody"
+    return f"{counts}; mean {sum(graded) / len(graded):.1f} of {finals[0].max}"

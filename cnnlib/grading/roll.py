@@ -9,6 +9,9 @@ import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cnnlib.grading import archive
+from cnnlib.grading.archive import File
+
 # How learning platforms name files; every pattern has a group `id` and may have one `name`.
 NAMES = {
     "file": r"(?:.*/)?(?P<id>[^/]+?)(\.ipynb)?(\.\w+)?$",
@@ -21,24 +24,31 @@ COPY = re.compile(r"^(?:copy of |copie de |kopie von |copia de )+|(?: ?\(\d+\)| 
 
 @dataclass(frozen=True)
 class Entry:
-    """One student: id, name if known, file if any, and what an instructor should know."""
+    """One student: id, name if known, file if any, and what an instructor should know.
+
+    ``original`` is the file's path as the platform named it; ``fault`` says why the file cannot be read.
+    """
 
     id: str
     name: str = ""
     file: Path | None = None
     review: tuple[str, ...] = ()
+    original: str = ""
+    fault: str = ""
 
 
-def entries(folder: Path, names: str, roster: Path | None) -> list[Entry]:
-    """One entry for each student found in the folder or in the roster, sorted by id.
+def entries(folder: Path, names: str, roster: Path | None, scratch: Path) -> list[Entry]:
+    """One entry for each student found in the folder, or zip archive, or in the roster; sorted by id.
+
+    Archives are unpacked into ``scratch``.
 
     ``names``: a key of NAMES or a regular expression with a group ``id``, for paths relative to the folder.
     Raises ``ValueError`` for a pattern without such a group and a roster without a column ``id``.
     """
     pattern = compiled(names)
     found: dict[str, list[Entry]] = {}
-    for path in files(folder):
-        entry = identify(path, readable(path.relative_to(folder).as_posix()), pattern)
+    for file in files(folder, scratch):
+        entry = identify(file, pattern)
         found.setdefault(entry.id, []).append(entry)
     students = {student: newest(handed_in) for student, handed_in in found.items()}
     if roster is not None:
@@ -65,13 +75,22 @@ def compiled(names: str) -> re.Pattern:
     return pattern
 
 
-def files(folder: Path) -> list[Path]:
-    """Every file below the folder but hidden ones."""
-    found = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        found += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
-    return found
+def files(folder: Path, scratch: Path) -> list[File]:
+    """Every file below the folder, or in the archive, but hidden ones."""
+    if folder.is_dir():
+        found = []
+        for here, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not archive.is_hidden(name))
+            found += [Path(here, name) for name in sorted(names) if not archive.is_hidden(name)]
+        handed_in = [File(readable(path.relative_to(folder).as_posix()), path) for path in found]
+    else:
+        handed_in = archive.unpacked(folder, scratch / "all")
+    return [
+        archive.inside(file, scratch / str(n))
+        if file.path.suffix.lower() == ".zip" and not file.fault
+        else file
+        for n, file in enumerate(handed_in)
+    ]
 
 
 def readable(name: str) -> str:
@@ -79,12 +98,14 @@ def readable(name: str) -> str:
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def identify(path: Path, name: str, pattern: re.Pattern) -> Entry:
+def identify(file: File, pattern: re.Pattern) -> Entry:
     """The student whose file this is; a name that does not fit the pattern is the id itself."""
+    name = readable(file.name)
+    entry = Entry(clean(name), file=file.path, original=name, fault=file.fault)
     found = pattern.match(name)
     if not found:
-        return Entry(clean(name), file=path, review=("file name does not fit --names",))
-    return Entry(clean(found["id"]), (found.groupdict().get("name") or "").strip(), path)
+        return replace(entry, review=("file name does not fit --names",))
+    return replace(entry, id=clean(found["id"]), name=(found.groupdict().get("name") or "").strip())
 
 
 def clean(student: str) -> str:
@@ -95,9 +116,9 @@ def clean(student: str) -> str:
 
 def newest(handed_in: list[Entry]) -> Entry:
     """The newest of one student's files; the others are named for the instructor."""
-    in_order = sorted(handed_in, key=lambda entry: (entry.file.lstat().st_mtime, str(entry.file)))
+    in_order = sorted(handed_in, key=lambda entry: (entry.file.lstat().st_mtime, entry.original))
     last = in_order[-1]
-    others = [f"newest of several files, not graded: {readable(entry.file.name)}" for entry in in_order[:-1]]
+    others = [f"newest of several files, not graded: {Path(entry.original).name}" for entry in in_order[:-1]]
     return replace(last, review=(*last.review, *others))
 
 

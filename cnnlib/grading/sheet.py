@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -69,15 +69,15 @@ class Exercise:
 class Sheet:
     """All exercises of a chapter.
 
-    ``manual`` names questions that a person reads; ``imports`` are modules that every answer may use without
-    importing them; packages in ``absent`` are not there when student code runs, and whoever uses a name of
-    ``shortcuts`` is pointed out to the instructor.
+    ``manual``: questions that a person reads, with the points each may bring; ``imports``: modules that every
+    answer may use without importing them; ``absent``: packages that are not there when student code runs;
+    ``shortcuts``: whoever uses such a name is pointed out to the instructor.
     """
 
     name: str
     revision: int
     exercises: tuple[Exercise, ...]
-    manual: tuple[str, ...] = ()
+    manual: Mapping[str, int] = field(default_factory=dict)
     imports: tuple[str, ...] = ("math",)
     shortcuts: tuple[str, ...] = ()
     absent: tuple[str, ...] = ("torchvision", "timm")

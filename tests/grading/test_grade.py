@@ -131,8 +131,9 @@ def test_written_answers_are_collected(graded):
         "to read",
         "missing",
     )
-    text = (graded.run / "answers.csv").read_text(encoding="utf-8-sig")
+    text = (graded.run / "to_mark.csv").read_text(encoding="utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["id"], row["question"], row["points"], row["max"]) == ("written", "shrink_first", "", "4")
     assert row["answer"] == "'=HYPERLINK(1) fc6, with its 38 million weights"
 
 
@@ -151,7 +152,7 @@ def test_no_text_becomes_a_formula(text):
 
 
 def test_messages_tell_no_hidden_input(graded, sheet):
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits(), "none")
+    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits())
     result = graded.results()["twice"]
     (failed,) = [e for e in result["exercises"] if e["status"] == "failed"]
     messages = [probe["message"] for probe in failed["probes"]]
@@ -212,7 +213,7 @@ def test_without_a_jail_nothing_runs(new_folder, solved, capsys, monkeypatch):
 
 def test_wrong_arguments_are_one_sentence(new_folder, tmp_path, capsys):
     for arguments, said in (
-        (("grade", tmp_path / "none", "--sheet", "cost"), "is no folder"),
+        (("grade", tmp_path / "none", "--sheet", "cost"), "is no folder and no zip archive"),
         (("grade", tmp_path, "--sheet", "no_such"), "there is no file"),
         (("grade", tmp_path, "--sheet", "cost", "--names", "(", *OPEN), "no regular expression"),
         (("exercise", "build", "nothing.md", "--out", tmp_path / "x"), "there is no file nothing.md"),
@@ -319,8 +320,14 @@ def test_the_grader_is_killed_and_goes_on_where_it_was(new_folder, solved):
     process.wait()
     done = len(new_folder.results())
     assert 2 <= done < 6 and not new_folder.out.exists()
-    time.sleep(0.3)
-    assert not [pid for pid in supervisors if fields(Path(f"/proc/{pid}/stat"))[0] not in ("Z", "")]
+
+    def alive():
+        return [pid for pid in supervisors if fields(Path(f"/proc/{pid}/stat"))[0] not in ("Z", "")]
+
+    end = time.monotonic() + 3
+    while alive() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive()
     stamps = {path: path.stat().st_mtime_ns for path in (new_folder.run / "results").glob("*.json")}
     assert new_folder.grade(*OPEN) == 0
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
@@ -477,8 +484,7 @@ def test_values_are_compared_by_what_they_are(value, right, wrong):
 
 def test_the_inputs_are_the_same_for_the_whole_class_and_differ_by_seed(sheet):
     task = [
-        grader.Task(sheet.sheet, sheet.text, None, seed, supervise.Limits(), "none").questions
-        for seed in (1, 1, 2)
+        grader.Task(sheet.sheet, sheet.text, None, seed, supervise.Limits()).questions for seed in (1, 1, 2)
     ]
     assert task[0] == task[1] != task[2]
     assert json.loads(json.dumps([q.draws for q in task[0]])) == [q.draws for q in task[0]]
@@ -491,7 +497,7 @@ def test_a_result_changes_its_key_with_everything_it_depends_on(sheet, tmp_path)
 
     (tmp_path / "a.ipynb").write_text("x")
     (tmp_path / "b.ipynb").write_text("y")
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits(), "none")
+    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits())
     entry = Entry("ada", file=tmp_path / "a.ipynb")
     keys = [
         batch.key(task, entry),

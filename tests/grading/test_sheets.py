@@ -61,7 +61,7 @@ def test_the_solutions_pass_every_check(sheet, reference):
 def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
     """Through the same processes as in a grading, for two seeds and a variant."""
     for seed, variant in ((1, None), (2, None), (3, 11)):
-        task = grader.Task(sheet.sheet, sheet.text, variant, seed, supervise.Limits(), "none")
+        task = grader.Task(sheet.sheet, sheet.text, variant, seed, supervise.Limits())
         right = grader.reference(task, jail.open_door)
         assert sum(e["points"] for e in grader.exercises(task, right, right)) == sheet.sheet.points == 15
         cells = source.code_cells(source.student_notebook(sheet.text, variant))

@@ -276,6 +276,6 @@ SHEET = Sheet(
     "cost",
     1,
     exercises=(CONV_OUT, CONV_PARAMS, CONV_MACS, PEAK_MEMORY, RECEPTIVE_FIELD, STEM),
-    manual=("shrink_first",),
+    manual={"shrink_first": 4},
     shortcuts=("shapes", "out_size", "Span", "trace", "torch", "torchvision"),
 )

@@ -1,0 +1,82 @@
+"""Zip archives of submissions: every member becomes a file with a name of ours, whatever its own name says."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnlib.grading.notebook import LARGEST
+
+MOST = 20_000  # members
+TOTAL = 2**33  # bytes of all members
+NOTEBOOKS = (".ipynb", ".py")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file that was handed in: its name as the platform gave it, where it lies, and why it is unreadable."""
+
+    name: str
+    path: Path
+    fault: str = ""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path is nobody's: system files and copies that Jupyter makes."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def unpacked(archive: Path, into: Path) -> list[File]:
+    """The members of a zip archive, written into a folder as 0.ipynb, 1.ipynb, ...; no name leads elsewhere.
+
+    Raises ``ValueError`` if the file is no zip archive, or holds more than a class can hand in.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = [member for member in source.infolist() if not member.is_dir()]
+            members = [member for member in members if not is_hidden(member.filename)]
+            if len(members) > MOST or sum(member.file_size for member in members) > TOTAL:
+                raise ValueError(f"{archive.name!r} holds more than {MOST:,} files or {TOTAL >> 30} GB")
+            return [extracted(source, member, into / str(n)) for n, member in enumerate(members)]
+    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+        raise ValueError(f"{archive.name!r} cannot be read as a zip archive: {error}") from None
+
+
+def extracted(source: zipfile.ZipFile, member: zipfile.ZipInfo, stem: Path) -> File:
+    """One member as a file, with the time that the archive knows."""
+    suffix = Path(member.filename).suffix.lower()
+    path = stem.with_suffix(suffix if suffix.isalnum() or suffix[1:].isalnum() else "")
+    name = member.filename.replace("\\", "/")
+    path.write_bytes(b"")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return File(name, path, "a link to another file")
+    try:
+        with source.open(member) as packed:
+            data = packed.read(LARGEST + 1)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+        return File(name, path, f"the archive's entry cannot be read: {error}")
+    if len(data) > LARGEST:
+        return File(name, path, f"larger than {LARGEST // 2**20} MB")
+    path.write_bytes(data)
+    when = time.mktime((*member.date_time, 0, 0, -1))
+    os.utime(path, (when, when))
+    return File(name, path)
+
+
+def inside(file: File, into: Path) -> File:
+    """The one notebook in a zip archive that a student handed in; else the file with the reason why not."""
+    try:
+        members = unpacked(file.path, into)
+    except ValueError as error:
+        return File(file.name, file.path, str(error))
+    found = [member for member in members if Path(member.name).suffix.lower() in NOTEBOOKS]
+    if len(found) != 1:
+        return File(
+            file.name, file.path, f"a zip archive with {len(found)} notebooks; hand in the notebook itself"
+        )
+    return File(file.name, found[0].path, found[0].fault)

@@ -1,0 +1,99 @@
+"""The class in the forms that Moodle, Canvas and Gradescope take in."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import PurePosixPath
+
+from cnnlib.grading.grader import Task
+from cnnlib.grading.marks import Final, Part
+from cnnlib.grading.report import message, table
+
+
+def moodle(finals: list[Final]) -> str:
+    """A grading worksheet of a Moodle assignment; whoever has no total is left out, and keeps what stands there."""
+    columns = [
+        "Identifier",
+        "Full name",
+        "Grade",
+        "Maximum grade",
+        "Last modified (grade)",
+        "Feedback comments",
+    ]
+    rows = [
+        {
+            "Identifier": f"Participant {final.entry.id}",
+            "Full name": final.entry.name,
+            "Grade": final.total,
+            "Maximum grade": final.max,
+            "Last modified (grade)": "-",
+            "Feedback comments": comment(final),
+        }
+        for final in finals
+        if final.total is not None
+    ]
+    return table(columns, rows).removeprefix("\ufeff")
+
+
+def canvas(task: Task, finals: list[Final]) -> str:
+    """A table for the gradebook of Canvas, with its row of possible points."""
+    columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", f"Sheet {task.id}"]
+    rows = [{"Student": "    Points Possible", columns[-1]: finals[0].max if finals else task.sheet.points}]
+    rows += [
+        {"Student": final.entry.name, "ID": final.entry.id, columns[-1]: final.total}
+        for final in finals
+        if final.total is not None
+    ]
+    text = table(columns, rows).removeprefix("\ufeff")
+    return text.replace(
+        "\nPoints Possible,", "\n    Points Possible,", 1
+    )  # Canvas knows the row by its spaces
+
+
+def comment(final: Final) -> str:
+    """One line on every question that did not bring all points."""
+    lines = [f"{part.name} {shown(part)}: {message(part) or part.comment or part.status}" for part in final.parts
+             if part.points is not None and part.points < part.max]  # fmt: skip
+    return "; ".join([*lines, *final.notes])[:2000] or "All points."
+
+
+def shown(part: Part) -> str:
+    """Points of a part as "2/3"."""
+    return f"{part.points:g}/{part.max}"
+
+
+def gradescope(final: Final) -> str:
+    """The ``results.json`` of one submission, every probe a test."""
+    tests = []
+    for part in final.parts:
+        for probe in part.probes:
+            tests.append(
+                {
+                    "name": f"{part.name}: {probe['claim']}",
+                    "score": probe["points"],
+                    "max_score": probe["max"],
+                    "status": "passed" if probe["status"] == "ok" else "failed",
+                    "output": f"{probe['status']}. {probe['message']}".strip(),
+                    "visibility": "visible",
+                }
+            )
+        if part.comment or part.points is not None and not part.probes:
+            test = {"name": f"{part.name} (by hand)", "output": part.comment, "visibility": "visible"}
+            tests.append(test | ({} if part.probes else {"score": part.points, "max_score": part.max}))
+    score = {} if final.total is None else {"score": final.total}
+    output = "\n".join(final.notes)
+    return json.dumps(score | {"output": output, "stdout_visibility": "hidden", "tests": tests}, indent=1)
+
+
+def returned_name(final: Final, names: str, file: str) -> str:
+    """What a feedback page must be called so that the platform gives it back to its student.
+
+    Moodle looks for Name_ID_plugin_type_file, Canvas for the name under which the submission was downloaded.
+    """
+    if names == "moodle":
+        person = re.sub(r"[^\w .'-]|_", " ", final.entry.name).strip() or "Participant"
+        return f"{person}_{final.entry.id}_assignsubmission_file_feedback.html"
+    if names == "canvas" and final.entry.original:
+        return PurePosixPath(final.entry.original).with_suffix(".html").name
+    return file

@@ -1,0 +1,158 @@
+"""One call of ``cnnlib grade``: a folder of notebooks, the run beside the table, and everything written from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import secrets
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from cnnlib.grading import batch, exports, feedback, jail, marks, report, roll
+from cnnlib.grading.grader import Task
+from cnnlib.grading.roll import Entry
+
+OVERRIDES = "overrides.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder beside the table: results, marks by hand, feedback and exports."""
+
+    table: Path
+
+    @property
+    def path(self) -> Path:
+        """OUT-run for OUT.csv."""
+        return self.table.with_name(f"{self.table.stem}-run")
+
+    @property
+    def results(self) -> Path:
+        """One JSON file a result."""
+        return self.path / "results"
+
+    def seed(self, asked: int | None, sharded: bool) -> int:
+        """The seed that was asked for, else that of the run on disk, else a new one."""
+        if asked is not None:
+            return asked
+        if (self.path / "run.json").exists():
+            return json.loads((self.path / "run.json").read_text(encoding="utf-8"))["seed"]
+        if sharded:
+            raise ValueError("--shard needs --seed: all parts of a class must get the same hidden inputs")
+        return secrets.randbits(32)
+
+    def take(self, others: list[Path]) -> None:
+        """Copy the results and marks of other runs; raises ``ValueError`` for a folder that is none."""
+        for other in others:
+            if not (other / "results").is_dir():
+                raise ValueError(f"merge={str(other)!r} is no run: it has no folder results")
+            for path in sorted((other / "results").glob("*.json")):
+                batch.write(self.results / path.name, path.read_text(encoding="utf-8"))
+
+
+def in_shard(entry: Entry, shard: tuple[int, int]) -> bool:
+    """Whether a student belongs to part i of n; it depends on the id alone."""
+    number, count = shard
+    return int(hashlib.sha256(entry.id.encode()).hexdigest(), 16) % count == number - 1
+
+
+def wanted(task: Task, entry: Entry, run: Run, students: list[str], statuses: list[str]) -> bool:
+    """Whether a result that is on disk must be made anew."""
+    if entry.id in students:
+        return True
+    result = batch.stored(run.results, batch.key(task, entry)) or {}
+    return bool(
+        set(statuses) & {found["status"] for found in [result, *result.get("exercises", ())] if found}
+    )
+
+
+def execute(
+    task: Task,
+    handed_in: list[Entry],
+    run: Run,
+    isolation: str,
+    jobs: int,
+    students: list[str],
+    statuses: list[str],
+) -> None:
+    """Grade whoever has no result yet or must be graded again, and say who."""
+    from tqdm import tqdm
+
+    done = batch.kept(task, handed_in, run.results)
+    todo = [entry for entry in handed_in if entry not in done or wanted(task, entry, run, students, statuses)]
+    if len(todo) < len(handed_in):
+        print(f"{len(handed_in) - len(todo)} results kept, {len(todo)} to do")
+    door = jail.choose(isolation)
+    warning = jail.UNSAFE if door is jail.open_door else ""
+    if warning:
+        print(warning, file=sys.stderr)
+    about = task.versions() | {
+        "isolation": jail.name_of(door),
+        "warning": warning,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": platform.platform(),
+    }
+    batch.write(run.path / "run.json", json.dumps(about, indent=1))
+    if not todo:
+        return
+    with tqdm(total=len(todo), unit="notebook", disable=None) as bar:  # None: no bar but in a terminal
+        for entry, result in batch.run(task, todo, run.results, jobs, door):
+            graded = result["status"] == "graded"
+            said = result["total"] if graded else f"{result['status']}: {result['notes'][0]}"
+            tqdm.write(f"{report.safe(entry.id)}: {said}")
+            bar.update()
+
+
+def write_all(task: Task, entries: list[Entry], run: Run, names: str) -> tuple[str, bool]:
+    """Every table, page and export, from the results and marks on disk.
+
+    Returns one line on the class, and whether every file has its final row.
+    """
+    found = batch.kept(task, [entry for entry in entries if entry.file], run.results)
+    overrides = run.path / OVERRIDES
+    if not overrides.exists():
+        batch.write(overrides, report.table(list(marks.COLUMNS), []))
+    given = marks.read(overrides, task, {entry.id for entry in entries})
+    finals = marks.finals(task, [(entry, found.get(entry)) for entry in entries], given)
+    batch.write(run.table, report.grades(task, finals))
+    batch.write(run.path / "questions.csv", report.questions(finals))
+    batch.write(run.path / "to_mark.csv", report.to_mark(finals))
+    batch.write(run.path / "moodle.csv", exports.moodle(finals))
+    batch.write(run.path / "canvas.csv", exports.canvas(task, finals))
+    pages = feedback.pages(task, finals)
+    for folder in ("feedback", "gradescope"):
+        shutil.rmtree(run.path / folder, ignore_errors=True)
+        (run.path / folder).mkdir()
+    for name, text in pages.items():
+        batch.write(run.path / "feedback" / name, text)
+    for final in finals:
+        if final.entry.file:
+            home = run.path / "gradescope" / Path(feedback.file_name(final.entry.id)).stem
+            home.mkdir()
+            batch.write(home / "results.json", exports.gradescope(final))
+    batch.write(run.path / "feedback.zip", feedback.archive(finals, pages, names))
+    return report.summary(finals), all(final.status != "infra" for final in finals)
+
+
+def grade(arguments, task: Task) -> int:
+    """Everything that ``cnnlib grade`` does for one sheet; 0 only if every file has its final row."""
+    run = Run(arguments.out)
+    run.results.mkdir(parents=True, exist_ok=True)
+    run.take(arguments.merge)
+    with tempfile.TemporaryDirectory(prefix="cnnlib-unpacked-") as scratch:
+        entries = roll.entries(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
+        if arguments.shard:
+            entries = [entry for entry in entries if in_shard(entry, arguments.shard)]
+        if not arguments.report_only:
+            handed_in = [entry for entry in entries if entry.file]
+            execute(
+                task, handed_in, run, arguments.isolation, arguments.jobs, arguments.regrade, arguments.retry
+            )
+        line, complete = write_all(task, entries, run, arguments.names)
+    print(f"{arguments.out}: {line}")
+    return int(not complete)
