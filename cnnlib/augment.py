@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 import torch
 from torch import Generator, Tensor
@@ -34,6 +35,41 @@ def crop(pad: int) -> Augment:
     if pad < 1:
         raise ValueError(f"pad={pad}: need at least 1 pixel")
     return partial(_crop, pad=pad)
+
+
+def _cutout(x: Tensor, generator: Generator, size: int) -> Tensor:
+    n, _, h, w = x.shape
+    row = torch.randint(h, (n, 1, 1, 1), generator=generator)
+    column = torch.randint(w, (n, 1, 1, 1), generator=generator)
+
+    def inside(length: int, centre: Tensor) -> Tensor:
+        start = centre - size // 2
+        at = torch.arange(length)
+        return (start <= at) & (at < start + size)
+
+    hole = inside(h, row).transpose(2, 3) & inside(w, column)  # (N, 1, H, 1) and (N, 1, 1, W)
+    return x.masked_fill(hole.to(x.device), 0)
+
+
+def cutout(size: int) -> Augment:
+    """A black square of ``size`` pixels in each image, its centre anywhere, so that it may stick out.
+
+    DeVries & Taylor 2017, arXiv:1708.04552.
+    """
+    if size < 1:
+        raise ValueError(f"size={size}: need at least 1 pixel")
+    return partial(_cutout, size=size)
+
+
+def mix(x: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor, float]:
+    """Mixup: each image times s, plus another one of the batch times 1 - s.
+
+    Gives the images, the positions of the partners (N,), and s, one draw of Beta(``alpha``, ``alpha``) a batch.
+    Labels mix alike, so this is no ``Augment`` but a setting of the recipe. Zhang et al. 2018, arXiv:1710.09412.
+    """
+    share = Random(int(torch.randint(2**62, (), generator=generator))).betavariate(alpha, alpha)
+    partner = torch.randperm(len(x), generator=generator).to(x.device)
+    return share * x + (1 - share) * x[partner], partner, share
 
 
 def _add_colour(x: Tensor, generator: Generator, axes: Tensor) -> Tensor:

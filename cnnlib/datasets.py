@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,28 @@ class Images:
         if not 0 < n <= len(self):
             raise ValueError(f"n={n}: need 1 to {len(self)}, the images there are")
         return self[:n]
+
+    def first(self) -> Tensor:
+        """One image, (1, C, H, W)."""
+        return self.x[:1]
+
+    def highest(self) -> int:
+        """The highest label there is."""
+        return int(self.y.max())
+
+    def batches(self, parts: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """x and y of the images at each of ``parts``, positions (N,). ``seed`` is for images read at random sizes."""
+        for part in parts:
+            index = part.to(self.x.device)
+            yield self.x[index], self.y[index]
+
+    def facts(self) -> dict[str, object]:
+        """What a checkpoint remembers of the images it was trained on."""
+        return {"count": len(self), "classes": list(self.classes)}
+
+    def scaling(self) -> dict[str, Tensor]:
+        """What is taken off the pixels and what they are divided by: nothing."""
+        return {}
 
     def to(self, device: torch.device | str) -> Images:
         """The same images on ``device``; itself if they are there."""

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib.datasets import Images
+from cnnlib.stream import Stream
 
 
-def outputs(net: nn.Module, images: Images, name: str) -> int:
+def outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
     """How many outputs the network has, by a trial with one image; it must be in evaluation mode.
 
     Raises ``ValueError`` naming ``name``, the layer that images of this shape do not fit, and what it expects.
     """
-    shape = "\u00d7".join(map(str, images.x.shape[1:]))
+    one = images.first()
+    shape = "\u00d7".join(map(str, one.shape[1:]))
 
     def expect(layer: str) -> Callable:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -33,7 +35,7 @@ def outputs(net: nn.Module, images: Images, name: str) -> int:
     hooks = [module.register_forward_pre_hook(expect(path)) for path, module in layers]
     try:
         with torch.no_grad():
-            logits = net(images.x[:1].to(next(net.parameters()).device))
+            logits = net(one.to(next(net.parameters()).device))
     except RuntimeError as error:
         raise ValueError(f"{name} has images of {shape}: the network does not take them ({error})") from None
     finally:
@@ -44,19 +46,24 @@ def outputs(net: nn.Module, images: Images, name: str) -> int:
     return logits.shape[1]
 
 
-def check_set(net: nn.Module, images: Images, name: str) -> None:
+def check_set(net: nn.Module, images: Images | Stream, name: str) -> None:
     """Raises ``ValueError`` if ``images`` are none, or their shape or labels do not fit the network."""
     if not len(images):
         raise ValueError(f"{name} is empty: need at least one image")
-    classes, top = outputs(net, images, name), int(images.y.max())
+    classes, top = outputs(net, images, name), images.highest()
     if top >= classes:
         raise ValueError(f"{name} has labels up to {top}: the network has {classes} outputs, need {top + 1}")
 
 
-def check_batch(net: nn.Module, batch: int, count: int) -> None:
-    """Raises ``ValueError`` if batches of this size cannot be drawn from ``count`` images, or not be normed."""
+def check_batch(net: nn.Module, batch: int, count: int, processes: int = 1) -> None:
+    """Raises ``ValueError`` if batches of this size cannot be drawn from ``count`` images, shared out or normed."""
     if batch > count:
         raise ValueError(f"batch={batch}: the training set has {count} images, need at most that many")
     normed = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in net.modules())
-    if batch == 1 and normed:
-        raise ValueError("batch=1: batch normalisation needs two images or more to take statistics of")
+    if batch < (1 + normed) * processes:
+        need = (
+            "batch normalisation needs two images or more to take statistics of"
+            if normed
+            else "need one image"
+        )
+        raise ValueError(f"batch={batch}: {need}{' in each process' if processes > 1 else ''}")

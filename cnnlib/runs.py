@@ -9,7 +9,6 @@ import time
 from dataclasses import asdict, replace
 from datetime import date
 from difflib import get_close_matches
-from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from cnnlib import cost, plot
 from cnnlib.datasets import Images
 from cnnlib.experiments import EXPERIMENTS, Experiment
 from cnnlib.judge import Comparison, compare
+from cnnlib.recipe import words
 from cnnlib.schedule import Linear
 from cnnlib.train import Diverged, seeded, train
 from cnnlib.train import device as find_device
@@ -72,26 +72,13 @@ def show(name: str):
 # Running
 
 
-def _words(value: object) -> object:
-    """A setting for the record: functions by name and arguments, numbers as they are."""
-    if isinstance(value, partial):
-        arguments = [str(_words(v)) for v in value.args]
-        arguments += [f"{k}={_words(v)}" for k, v in value.keywords.items()]
-        return f"{_words(value.func)}({', '.join(arguments)})"
-    if isinstance(value, tuple):
-        return [_words(v) for v in value]
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__.split('.')[-1]}.{value.__qualname__}"
-    return value
-
-
 def _header(name: str, experiment: Experiment, device: torch.device) -> dict:
     """All that fixes the outcome; an unfinished file with another header is not continued."""
     recipe, data, epochs = experiment.recipe, experiment.data(), experiment.epochs()
     image = tuple(data[0].x.shape[1:])
     step = {"momentum": recipe.momentum, "decay": recipe.decay}
     if recipe.optimiser:  # which brings its own
-        step = {"optimiser": _words(recipe.optimiser)}
+        step = {"optimiser": words(recipe.optimiser)}
     threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
     return {
         "name": name,
@@ -104,7 +91,7 @@ def _header(name: str, experiment: Experiment, device: torch.device) -> dict:
         },
         "sides": {
             label: {
-                "build": _words(side.build), "augment": _words(side.augment),
+                "build": words(side.build), "augment": words(side.augment),
                 # a step costs three forward passes
                 "budget_macs": round(
                     3 * experiment.images * epochs[label] * cost.trace(side.build(), image).macs

@@ -17,7 +17,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     "shapes", "table", "shipped", "layers", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
-    "originals", "datasets", "classify", "augment", "schedule", "live", "fit", "train", "judge", "reach",
+    "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
+    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "judge", "reach",
     "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "costs", "cli", "__main__",
 ]  # fmt: skip

@@ -1,0 +1,97 @@
+"""A training run on disk: written whole or not at all, read without running code from the file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor, nn
+
+FORMAT = 1
+Where = str | os.PathLike[str]
+
+
+def fingerprint(net: nn.Module) -> str:
+    """Equal for networks of the same layers in the same order with weights of the same names and shapes."""
+    shapes = [f"{name} {tuple(value.shape)} {value.dtype}" for name, value in net.state_dict().items()]
+    return hashlib.sha256("\n".join([str(net), *shapes]).encode()).hexdigest()[:16]
+
+
+def save(path: Where, state: dict) -> None:
+    """Write ``state``, of tensors and plain values: a reader finds the file before or the new one, never a part.
+
+    Raises ``ValueError`` if it cannot be written; the file before stays.
+    """
+    path = Path(path)
+    content = io.BytesIO()
+    torch.save(state | {"format": FORMAT}, content)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # or a crash of the machine could leave the new name on old blocks
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ValueError(
+            f"{path} cannot be written ({error.strerror}): make room, or choose another place; "
+            f"{'the checkpoint before is still there' if path.is_file() else 'nothing is there yet'}"
+        ) from error
+
+
+def load(path: Where) -> dict:
+    """What ``save`` wrote, on the CPU. Raises ``ValueError`` if the file is none, or damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}): give the path of a checkpoint"
+        ) from error
+    except (
+        RuntimeError,
+        ValueError,
+        EOFError,
+        KeyError,
+        BadZipFile,
+        torch.serialization.pickle.UnpicklingError,
+    ):
+        raise ValueError(f"{path} is no checkpoint, or damaged: delete it, or give another path") from None
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds no checkpoint but a {type(state).__name__}: give another path")
+    return state
+
+
+def resume(path: Where, network: str, recipe: dict[str, object], data: dict[str, object]) -> dict | None:
+    """The run so far, or None where no file is. ``network`` is a fingerprint, ``recipe`` and ``data`` plain values.
+
+    Raises ``ValueError`` if the file is damaged or belongs to another network, recipe or set of images.
+    """
+    if not Path(path).exists():
+        return None
+    state = load(path)
+    if state.get("format") != FORMAT:
+        raise ValueError(f"{path} holds weights but no training run: give another path")
+    cure = "give another path, or delete the file to start anew"
+    if state["network"] != network:
+        raise ValueError(f"{path} belongs to another network: {cure}")
+    for what, now in (("recipe", recipe), ("images", data)):
+        then = state[what]
+        other = [name for name in now if then.get(name) != now[name]]
+        if other:
+            told = ", ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in other)
+            raise ValueError(f"{path} belongs to a run with other {what} ({told}): {cure}")
+    return state
+
+
+def weights(path: Where) -> dict[str, Tensor]:
+    """The weights in a file: of one of our runs (their running mean, if it kept one), or a bare state_dict."""
+    state = load(path)
+    if state.get("format") != FORMAT:
+        return state
+    return state["average"]["values"] if state["average"] else state["net"]
