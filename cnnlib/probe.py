@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -86,15 +86,17 @@ class GradientNorm:
     norm: float  # Euclidean length of the gradient of its weight
 
 
-def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> list[GradientNorm]:
-    """The gradient of cross-entropy on one batch, a row for each convolution and linear layer in order.
+def gradient_norms(
+    net: nn.Module, x: Tensor, y: Tensor, loss: Callable[..., Tensor] = F.cross_entropy
+) -> list[GradientNorm]:
+    """The gradient of a loss on one batch, a row for each convolution and linear layer in order.
 
     A copy of the network takes the step in training mode (batch statistics): the network and the random state
-    stay as they are. ``x`` (N, C, H, W), ``y`` class numbers (N,).
+    stay as they are. ``x`` (N, C, H, W), ``y`` class numbers (N,); ``loss``: of what the network says and ``y``.
     """
     twin = copy.deepcopy(net).train().requires_grad_(True)
     with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        F.cross_entropy(twin(x), y).backward()
+        loss(twin(x), y).backward()
     rows = []
     for name, module in twin.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:

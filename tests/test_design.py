@@ -15,10 +15,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "table", "shipped", "layers", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
+    "shapes", "table", "shipped", "layers", "heads", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
-    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "judge", "reach",
+    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "transfer", "judge",
+    "reach",
     "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "costs", "cli", "__main__",
 ]  # fmt: skip

@@ -223,14 +223,14 @@ def test_every_experiment_is_stored():
 
 @pytest.mark.parametrize("path", STORED, ids=lambda p: p.stem)
 def test_a_stored_experiment_is_the_one_that_is_registered(path):
-    """Same sides, images and recipe, equal budgets, five seeds or more on each side; a verdict for each pair."""
+    """Same sides, images and recipe, budgets equal or a reason why not, five seeds a side; a verdict for each pair."""
     record, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
     now = json.loads(json.dumps(runs._header(path.stem, experiment, torch.device("cpu"))))
     assert {k: now[k] for k in ("name", "question", "data", "recipe", "sides")} == {
         k: record[k] for k in ("name", "question", "data", "recipe", "sides")
     }
     budgets = [s["budget_macs"] for s in record["sides"].values()]
-    assert max(budgets) <= 1.05 * min(budgets)
+    assert max(budgets) <= 1.05 * min(budgets) or experiment.unequal
     epochs = experiment.epochs()
     for name, one in runs.sides(record).items():
         assert len({run["seed"] for run in one}) >= 5, name

@@ -88,6 +88,17 @@ def inception(c_in: int, row: Row, form: Form) -> Parallel:
     )
 
 
+def naive(c_in: int, c1: int, c3: int, c5: int, form: Form) -> Parallel:
+    """The module without 1 x 1 in front (Fig. 2a): (N, c_in, H, W) -> (N, c1 + c3 + c5 + c_in, H, W)."""
+    conv, large = form.conv, form.large
+    return Parallel(
+        branch1=conv(c_in, c1, 1),
+        branch2=conv(c_in, c3, 3, pad=1),
+        branch3=conv(c_in, c5, large, pad=large // 2),
+        branch4=nn.MaxPool2d(3, 1, padding=1),
+    )
+
+
 def stages(table: Table, c_in: int, form: Form) -> tuple[Layers, int]:
     """The inception rows of a table with the pools between them, and the channels that leave the last."""
     layers: Layers = {}
@@ -177,6 +188,30 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
         **blocks,
         avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), dropout=nn.Dropout(form.dropout),
         fc=nn.Linear(width, num_classes),
+    )  # fmt: skip
+
+
+TWIN = (Row(16, 16, 32, 8, 16, 16), Row(24, 20, 48, 8, 24, 24))  # modules at 14 and at 7 pixels
+
+
+def twin(share: float | None = None) -> nn.Sequential:
+    """Two modules between a short stem and a short end: (N, 1, 28, 28) -> (N, 10) logits.
+
+    With 1 x 1 in front of the large windows; or, with a ``share``, naive ones of that share of the channels.
+    """
+    form, width = replace(PUBLIC, large=5), 64
+    modules = []
+    for row in TWIN:
+        if share is None:
+            modules.append(inception(width, row, form))
+            width = row.out
+        else:
+            wide = [round(share * c) for c in (row.c1, row.c3, row.c5)]
+            modules.append(naive(width, *wide, form))
+            width += sum(wide)
+    return chain(
+        conv1=form.conv(1, 64, 3, 2, 1), module1=modules[0], maxpool=nn.MaxPool2d(2, 2), module2=modules[1],
+        avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(width, 10),
     )  # fmt: skip
 
 

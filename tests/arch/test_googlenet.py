@@ -161,3 +161,37 @@ def test_options_that_make_no_sense_are_refused():
         cnnlib.build("googlenet", aux="yes")
     with pytest.raises(ValueError, match="aux=True: googlenet_small does not take it"):
         cnnlib.build("googlenet_small", aux=True)
+
+
+def test_the_naive_module_stacks_windows_and_pool():
+    torch.manual_seed(0)
+    block, x = googlenet.naive(6, 1, 3, 5, googlenet.PAPER).eval(), torch.randn(2, 6, 8, 9)
+    one, three, five, pool = block(x).split((1, 3, 5, 6), 1)
+    assert torch.equal(one, block.branch1(x)) and torch.equal(three, block.branch2(x))
+    assert torch.equal(five, block.branch3(x))
+    assert torch.equal(pool, nn.functional.max_pool2d(x, 3, 1, 1))
+    sides = [b.conv.kernel_size for b in (block.branch1, block.branch2, block.branch3)]
+    assert sides == [(1, 1), (3, 3), (5, 5)]
+
+
+def test_the_lectures_modules_cost_what_the_facts_say():
+    facts = {r["id"]: r for r in cnnlib.datasets.facts("lecture_checks")}
+    row = googlenet.Row(128, 64, 192, 64, 96, 64)
+    naive = cnnlib.trace(googlenet.naive(256, 128, 192, 96, googlenet.PAPER), (256, 28, 28))
+    reduced = cnnlib.trace(googlenet.inception(256, row, googlenet.PAPER), (256, 28, 28))
+    assert naive.macs == int(facts["incep.naive_ops"]["computed"])
+    assert reduced.macs == int(facts["incep.bottleneck_ops"]["computed"])
+    assert naive.rows[-1].out[0] == int(facts["incep.naive_out"]["computed"])
+    assert reduced.rows[-1].out[0] == int(facts["incep.bottleneck_out"]["computed"])
+
+
+def test_the_twins_differ_in_their_modules_only():
+    reduced, naive = googlenet.twin(), googlenet.twin(share=1.0)
+    assert [n for n, _ in reduced.named_children()] == [n for n, _ in naive.named_children()]
+    for row, block in zip(googlenet.TWIN, (naive.module1, naive.module2), strict=True):
+        made = [b.conv.out_channels for b in (block.branch1, block.branch2, block.branch3)]
+        assert made == [row.c1, row.c3, row.c5]
+    costs = [cnnlib.trace(googlenet.twin(share), (1, 28, 28)).macs for share in (None, 0.25)]
+    assert abs(costs[0] / costs[1] - 1) < 0.05
+    for net in (reduced, naive):
+        witness.every_parameter_learns(net, torch.randn(4, 1, 28, 28))

@@ -47,3 +47,39 @@ def test_options_it_does_not_have_are_refused():
         ValueError, match="norm=True: vgg16 does not take it; it takes num_classes, in_channels"
     ):
         cnnlib.build("vgg16", norm=True)
+
+
+@pytest.mark.parametrize("name", vgg.DEPTHS)
+@pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
+def test_a_twin_has_all_layers_of_its_column_and_all_pools(name, norm):
+    net = vgg.twin(vgg.DEPTHS[name], norm)
+    weighted = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(weighted) == int(name.removeprefix("vgg"))
+    assert witness.kinds(net).count("MaxPool2d") == 5
+    assert witness.kinds(net).count("BatchNorm2d") == norm * sum(vgg.DEPTHS[name])
+    full = [m.out_channels for m in witness.on_meta(name).features if isinstance(m, nn.Conv2d)]
+    assert [16 * m.out_channels for m in weighted if isinstance(m, nn.Conv2d)] == full
+    assert net(torch.randn(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_both_windows_see_the_same_and_cost_the_same():
+    small, large = vgg.windows(3, 3, 16), vgg.windows(7, 1, 12)
+    costs = [cnnlib.trace(net, (1, 28, 28)) for net in (small, large)]
+    assert costs[0].receptive_field == costs[1].receptive_field
+    assert abs(costs[0].macs / costs[1].macs - 1) < 0.01
+
+
+def test_without_relus_between_them_three_layers_are_one_linear_map():
+    """A map times 2 gives twice the sum; with ReLUs between it does not, as biases show."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 6, 14, 14)
+    for between, linear in ((nn.Identity, True), (nn.ReLU, False)):
+        stack = vgg.windows(3, 3, 6, between).features[3:8]
+        assert [type(m) for m in stack] == [nn.Conv2d, between, nn.Conv2d, between, nn.Conv2d]
+        gap = stack(2 * x) - stack(torch.zeros_like(x)) - 2 * (stack(x) - stack(torch.zeros_like(x)))
+        assert (gap.abs().max() < 1e-5) == linear
+
+
+def test_normalisation_stands_behind_each_of_the_windows():
+    kinds = witness.kinds(vgg.windows(3, 3, 6, norm=True).features)
+    assert all(kinds[i + 1] == "BatchNorm2d" for i, kind in enumerate(kinds) if kind == "Conv2d")
