@@ -19,8 +19,7 @@ ORDER = [
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "transfer", "judge",
-    "reach",
-    "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
+    "reach", "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "runs", "grading", "costs", "cli", "__main__",
 ]  # fmt: skip
 
