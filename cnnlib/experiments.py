@@ -93,7 +93,8 @@ def _league() -> Experiment:
     elders = {
         "alexnet": "lenet", "zfnet": "alexnet", "vgg": "alexnet", "nin": "alexnet", "googlenet": "vgg",
         "resnet": "vgg", "senet": "resnet", "preresnet": "resnet", "wrn": "resnet", "resnext": "resnet",
-        "stochastic": "resnet", "fractalnet": "resnet", "densenet": "resnet", "squeezenet": "alexnet", "inception": "googlenet",
+        "stochastic": "resnet", "fractalnet": "resnet", "densenet": "resnet", "squeezenet": "alexnet",
+        "inception": "googlenet",
     }  # fmt: skip
     names = [name for name in arch.list_models() if name.endswith("_small")]
     return Experiment(
