@@ -88,8 +88,9 @@ def _league() -> Experiment:
     """Every family's small network, each against an elder one that it answers."""
     elders = {
         "alexnet": "lenet", "zfnet": "alexnet", "vgg": "alexnet", "nin": "alexnet", "googlenet": "vgg",
-        "resnet": "vgg", "senet": "resnet", "preresnet": "resnet", "wrn": "resnet", "resnext": "resnet", "stochastic": "resnet",
+        "resnet": "vgg", "senet": "resnet", "preresnet": "resnet", "wrn": "resnet", "resnext": "resnet",
         "fractalnet": "resnet", "densenet": "resnet", "squeezenet": "alexnet", "inception": "googlenet",
+        "stochastic": "resnet",
     }  # fmt: skip
     names = [name for name in arch.list_models() if name.endswith("_small")]
     return Experiment(
