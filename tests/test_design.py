@@ -20,7 +20,7 @@ ORDER = [
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "recipes", "judge", "reach",
     "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
-    "experiments", "runs", "grading", "costs", "training", "cli", "__main__",
+    "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 
 
