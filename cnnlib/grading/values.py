@@ -64,10 +64,16 @@ def as_array(value: object) -> object:
     """The NumPy array in a tensor of torch or an array; None for other values."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch and type(value) in (torch.Tensor, torch.nn.Parameter):
-        value = value.detach().cpu()
-        if value.dtype in (torch.float16, torch.bfloat16):
-            value = value.float()
-        value = value.resolve_neg().numpy()
+        try:
+            value = value.detach().cpu()
+            value = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+            value = value.resolve_neg().numpy()
+        except (
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ):  # NotImplementedError is one, for tensors without numbers
+            raise NotPlain("a dense tensor of real numbers is needed") from None
     if not numpy or type(value) is not numpy.ndarray:
         return None
     if value.size > MOST_IN_ARRAY:
