@@ -101,7 +101,7 @@ def totals(filters: list[int], hidden: int, batch: int) -> tuple[int, int]:
     return 12 * params + 4 * batch * kept, macs
 
 
-def fits(value: object, reference: object, inputs: dict) -> str:
+def fits_on_card(value: object, reference: object, inputs: dict) -> str:
     """Five numbers of filters and a number of hidden units that fit the card."""
     if type(value) not in (list, tuple) or len(value) != 2 or type(value[0]) not in (list, tuple):
         return "fit_card() must return ([five numbers of filters], hidden units)"
@@ -112,9 +112,9 @@ def fits(value: object, reference: object, inputs: dict) -> str:
     return "" if size <= most else f"training takes {size / MIB:,.0f} MiB, the card has {inputs['CARD']:,}"
 
 
-def works(value: object, reference: object, inputs: dict) -> str:
+def does_enough(value: object, reference: object, inputs: dict) -> str:
     """Fits, and still does as much work as is asked for, with no layer starved."""
-    if wrong := fits(value, reference, inputs):
+    if wrong := fits_on_card(value, reference, inputs):
         return wrong
     filters, hidden = value
     if min(filters[1:]) < 128 or filters[0] < 32 or hidden < 512:
@@ -237,16 +237,26 @@ DROPOUT_AVERAGE = Exercise(
 FIT_CARD = Exercise(
     "fit_card",
     practice=(
-        Case({}, None, "Weights cost 12 bytes each, and most are in the linear layers.", fits),
+        Case({}, None, "Weights cost 12 bytes each, and most are in the linear layers.", fits_on_card),
         Case(
-            {}, None, "Work sits in conv2 to conv5, on small maps; conv1's large maps fill the card.", works
+            {},
+            None,
+            "Work sits in conv2 to conv5, on small maps; conv1's large maps fill the card.",
+            does_enough,
         ),
     ),
     probes=(
         Probe(
-            "fits the card", 1, nothing, 1, fits, "Weights sit in the linear layers, maps in the first two."
+            "fits the card",
+            1,
+            nothing,
+            1,
+            fits_on_card,
+            "Weights sit in the linear layers, maps in the first two.",
         ),
-        Probe("fits, and works as much as asked", 4, nothing, 1, works, "Let conv2 to conv5 do the work."),
+        Probe(
+            "fits, and works as much as asked", 4, nothing, 1, does_enough, "Let conv2 to conv5 do the work."
+        ),
     ),
     given=GIVEN,
     run=run_fit,

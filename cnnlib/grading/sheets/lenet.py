@@ -10,7 +10,7 @@ from cnnlib.grading.values import is_whole, numbers, same
 # A layer with holes
 
 
-def holes(rng: Random, c_in: int, c_out: int) -> list[list[int]]:
+def link_table(rng: Random, c_in: int, c_out: int) -> list[list[int]]:
     """A table of links: every map sees something, no table says all or is symmetric."""
     while True:
         links = [[rng.randrange(2) for _ in range(c_in)] for _ in range(c_out)]
@@ -25,7 +25,7 @@ def partial_case(rng: Random, what: str) -> dict[str, object]:
         x=numbers(rng, 2, c_in, 6, 5),
         weight=numbers(rng, c_out, c_in, kernel, kernel, zero=False),
         bias=numbers(rng, c_out, zero=False),
-        links=holes(rng, c_in, c_out),
+        links=link_table(rng, c_in, c_out),
         what=what,
     )
 
@@ -42,7 +42,7 @@ def run_partial(ns, x, weight, bias, links, what):
     return weight.grad
 
 
-def gradient(value: object, reference: object, inputs: dict) -> str:
+def right_gradient(value: object, reference: object, inputs: dict) -> str:
     """What is wrong with a gradient, above all whether it reaches a weight that is not there."""
     if value is None:
         return (
@@ -114,7 +114,7 @@ def totals(c1: int, c3: int, c5: int, f6: int) -> tuple[int, int]:
     return sum(weights) + c1 + c3 + c5 + f6 + 10, macs
 
 
-def fits(value: object, reference: object, inputs: dict) -> str:
+def within_budget(value: object, reference: object, inputs: dict) -> str:
     """Four widths within both budgets."""
     if type(value) not in (list, tuple) or len(value) != 4:
         return "widths() must return four numbers: C1, C3, C5, F6"
@@ -128,9 +128,9 @@ def fits(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
-def spends(value: object, reference: object, inputs: dict) -> str:
+def well_spent(value: object, reference: object, inputs: dict) -> str:
     """Within both budgets, with enough maps in C3, and hardly a parameter unspent."""
-    if wrong := fits(value, reference, inputs):
+    if wrong := within_budget(value, reference, inputs):
         return wrong
     if value[1] < inputs["MAPS"]:
         return f"C3 has {value[1]} maps, at least {inputs['MAPS']} are asked for"
@@ -205,13 +205,17 @@ PARTIAL = Exercise(
             ),
             [[[[2.0]], [[0.0]]]],
             "Hide the weight with a product, not by writing a 0 into it: a product hides the gradient, too.",
-            gradient,
+            right_gradient,
         ),
     ),
     probes=(
         Probe("what comes out", 1, lambda rng: partial_case(rng, "output"), hint=HOLE),
         Probe(
-            "no gradient reaches a missing weight", 2, lambda rng: partial_case(rng, "gradient"), 6, gradient
+            "no gradient reaches a missing weight",
+            2,
+            lambda rng: partial_case(rng, "gradient"),
+            6,
+            right_gradient,
         ),
     ),
     run=run_partial,
@@ -281,13 +285,13 @@ WIDTHS = Exercise(
             {},
             None,
             "C1's maps are large, so each of them costs MACs; C5 holds most of the parameters.",
-            fits,
+            within_budget,
         ),
-        Case({}, None, "MACs sit in C1 and C3, parameters in C5 and F6: spend them apart.", spends),
+        Case({}, None, "MACs sit in C1 and C3, parameters in C5 and F6: spend them apart.", well_spent),
     ),
     probes=(
-        Probe("within both budgets", 1, nothing, 1, fits),
-        Probe("within both budgets, and spends them", 3, nothing, 1, spends),
+        Probe("within both budgets", 1, nothing, 1, within_budget),
+        Probe("within both budgets, and spends them", 3, nothing, 1, well_spent),
     ),
     given=GIVEN,
     run=run_widths,
