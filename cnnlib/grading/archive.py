@@ -27,7 +27,7 @@ class File:
 
 def is_hidden(name: str) -> bool:
     """Whether a path is nobody's: system files and copies that Jupyter makes."""
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in name.split("/"))
 
 
 def unpacked(archive: Path, into: Path) -> list[File]:

@@ -152,7 +152,7 @@ def report(ending: Ending) -> dict:
 def serve(request: dict, tell: Callable[[dict], None]) -> None:
     """Answer a request: one line for the survey of the cells, then one for each question."""
     sheet, limits = load(request["sheet"]), request["limits"]
-    for module in sheet.imports:
+    for module in sheet.imports.values():
         import_module(module)
     survey = forked(lambda say: say(student.survey(request["cells"], sheet)), 1, limits, SURVEY)
     found = survey.lines[0] if survey.lines else {"notes": [f"the cells could not be read: {survey.message}"]}

@@ -10,9 +10,10 @@ from pathlib import Path
 from cnnlib.grading import source
 
 SHEET = "cost"
-SECONDS = 2  # for a probe, so that nobody waits long for the one that never ends
+SECONDS = 1  # for a probe, so that nobody waits long for the one that never ends
 WORDS = "fc6: it holds most of the parameters. I would lose accuracy, and no work to speak of."
 LOOP = "def conv_macs(*a):\n    while True: pass"
+STEM = "def stem():\n    return [(15, 3, 2, 1), (30, 3, 2, 1), (30, 3, 2, 1), (30, 3, 1, 1), (64, 3, 1, 1)]"
 FORGER = """import os
 def stem():
     for channel in range(3, 64):
@@ -52,7 +53,7 @@ def make(out: Path) -> tuple[Path, str]:
         "forgot-the-batch.ipynb": notebook(**mistake("peak_memory", "forgot the batch")),
         "ignored-strides.ipynb": notebook(**mistake("receptive_field", "ignored the strides")),
         "cut-into-patches.ipynb": notebook(**mistake("stem", "cut the image into patches")),
-        "endless-loop.ipynb": notebook(conv_macs=LOOP),
+        "endless-loop.ipynb": notebook(conv_macs=LOOP, stem=STEM),
         "syntax-error.ipynb": notebook(peak_memory="def peak_memory(maps, batch=1:\n    return 5"),
         "renamed.ipynb": notebook(receptive_field="def receptivefield(layers):\n    return 1"),
         "forger.ipynb": notebook(stem=FORGER),

@@ -36,12 +36,10 @@ def file_name(student: str) -> str:
 
 def template():
     """The template of the page, with every value escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader
 
     loader = FileSystemLoader(Path(__file__).parent)
-    env = Environment(
-        autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    env = Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True)
     env.filters["points"] = lambda value: "–" if value is None else f"{value:g}"
     return env.get_template("feedback.html")
 

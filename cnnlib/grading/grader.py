@@ -111,6 +111,8 @@ def judged(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outcome) 
         "max": probe.points,
         "message": message,
     }
+    if status == "failed":
+        found["hint"] = probe.hint
     return found | ({"review": review} if review else {})
 
 

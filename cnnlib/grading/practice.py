@@ -52,7 +52,8 @@ def verdict(exercise: Exercise, ns: Mapping[str, object]) -> str:
         except BaseException as error:  # whatever a student's code may raise, SystemExit too
             return f"error on {call(name, case)}: {type(error).__name__}: {error}"
         if wrong := case.judge(value, case.value, given | case.inputs):
-            got = f" returns {value!r}" if case.inputs else ""
+            shown = value.tolist() if hasattr(value, "tolist") else value
+            got = f" returns {shown!r}" if case.inputs else ""
             right = f"\n  The {number} before it came out right." if number else ""
             return f"failed. {call(name, case)}{got}: {wrong}.\n  Hint: {case.hint}{right}"
     closing = PRACTICE if exercise.probes else UNGRADED

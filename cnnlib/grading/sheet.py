@@ -29,8 +29,8 @@ class Case:
 class Probe:
     """A claim about an answer, tried on ``draws`` hidden inputs; the points are for all of them being right.
 
-    ``inputs(rng)`` gives one input, of JSON values; what is right is what the reference solution returns
-    for it, or what ``judge`` makes of both.
+    ``hint`` is shown where it fails. ``inputs(rng)`` gives one input, of JSON values; what is right is what the
+    reference solution returns for it, or what ``judge`` makes of both.
     """
 
     claim: str
@@ -38,6 +38,7 @@ class Probe:
     inputs: Callable[[random.Random], Inputs]
     draws: int = 6
     judge: Judge = same
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Exercise:
 class Sheet:
     """All exercises of a chapter.
 
-    ``manual``: questions that a person reads, with the points each may bring; ``imports``: modules that every
-    answer may use without importing them; ``absent``: packages that are not there when student code runs;
+    ``manual``: questions that a person reads, with the points each may bring; ``imports``: names of modules that
+    every answer may use without importing them; ``absent``: packages that are not there when student code runs;
     ``shortcuts``: whoever uses such a name is pointed out to the instructor.
     """
 
@@ -78,7 +79,7 @@ class Sheet:
     revision: int
     exercises: tuple[Exercise, ...]
     manual: Mapping[str, int] = field(default_factory=dict)
-    imports: tuple[str, ...] = ("math",)
+    imports: Mapping[str, str] = field(default_factory=lambda: {"math": "math"})
     shortcuts: tuple[str, ...] = ()
     absent: tuple[str, ...] = ("torchvision", "timm")
 

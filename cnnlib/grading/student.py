@@ -129,7 +129,7 @@ def loaded(cells: Cells, sheet: Sheet, safe: bool) -> tuple[dict, list[str]]:
     sys.modules["__main__"] = module
     ns, notes = vars(module), []
     ns["get_ipython"] = Inert()
-    ns |= {name: sys.modules[name] for name in sheet.imports}
+    ns |= {name: sys.modules[module] for name, module in sheet.imports.items()}
     for number, source in cells:
         for node in ast.parse(source).body:
             if not is_wanted(node, safe):

@@ -6,6 +6,7 @@ Plain are exact builtin types, as JSON knows them, and arrays of NumPy, which ``
 from __future__ import annotations
 
 import math
+import random
 import sys
 
 MOST = 10_000  # numbers and texts in one answer, and characters in one text
@@ -63,17 +64,23 @@ def as_array(value: object) -> object:
     """The NumPy array in a tensor of torch or an array; None for other values."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch and type(value) in (torch.Tensor, torch.nn.Parameter):
-        value = value.detach().cpu()
-        if value.dtype in (torch.float16, torch.bfloat16):
-            value = value.float()
-        value = value.resolve_conj().resolve_neg().numpy()
+        try:
+            value = value.detach().cpu()
+            value = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+            value = value.resolve_neg().numpy()
+        except (
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ):  # NotImplementedError is one, for tensors without numbers
+            raise NotPlain("a dense tensor of real numbers is needed") from None
     if not numpy or type(value) is not numpy.ndarray:
         return None
     if value.size > MOST_IN_ARRAY:
         raise NotPlain("the returned value is too large")
     if value.dtype.name not in ARRAYS:
         raise NotPlain(f"a tensor of numbers is needed, not one of {value.dtype.name}")
-    return value if value.shape else value.item()
+    return value
 
 
 def same(value: object, reference: object, inputs: object = None) -> str:
@@ -81,7 +88,7 @@ def same(value: object, reference: object, inputs: object = None) -> str:
 
     Lists and tuples are alike, and so are 56 and 56.0; numbers may differ by rounding (1e-9 of their size).
     """
-    if hasattr(reference, "dtype"):
+    if hasattr(value, "dtype") or hasattr(reference, "dtype"):
         return same_array(value, reference)
     if isinstance(reference, list | tuple):
         if not isinstance(value, list | tuple):
@@ -112,25 +119,44 @@ def number(value: object, reference: float) -> str:
     return "the value is too large" if value > reference else "the value is too small"
 
 
-def same_array(value: object, reference) -> str:
-    """As ``same``, for a tensor: its shape, then its numbers, as exactly as the shorter of the two types."""
+def same_array(value: object, reference: object) -> str:
+    """As ``same``, for a tensor: its shape, then its numbers, as exactly as the shorter of the two types.
+
+    A number may stand for a tensor without axes, and lists for a tensor that is expected.
+    """
     import numpy as np
 
+    if is_number(value) and np.shape(reference) == ():
+        value = np.asarray(value, "float64")
     if not hasattr(value, "dtype"):
         return f"a tensor is needed, not {name(value)}"
+    try:
+        reference = np.asarray(reference, None if hasattr(reference, "dtype") else "float64")
+    except (TypeError, ValueError):
+        return f"{name(reference)} is needed, not a tensor"
     if value.shape != reference.shape:
         return f"the shape is {list(value.shape)}, and {list(reference.shape)} is needed"
     if np.isnan(value).any():
         return "the tensor holds values that are not numbers (nan)"
     short = "float32" in (value.dtype.name, reference.dtype.name)
     relative, absolute = (1e-3, 1e-5) if short else (1e-7, 1e-9)
+    whole = value.dtype.kind in "biu" and reference.dtype.kind in "biu"
+    differs = value != reference
     value, reference = value.astype("float64"), reference.astype("float64")
     size = np.abs(reference).max(initial=0)
-    wrong = ~np.isclose(value, reference, rtol=relative, atol=absolute * max(1, size))
+    close = np.isclose(value, reference, rtol=relative, atol=absolute * max(1, size))
+    wrong = differs if whole else ~close
     if not wrong.any():
         return ""
     far = np.abs(value - reference)[wrong].max()
     return f"{wrong.sum()} of {wrong.size} numbers are wrong, by up to {far:.3g}"
+
+
+def numbers(rng: random.Random, *shape: int, zero: bool = True) -> list:
+    """Nested lists of quarters between -2 and 2, which every float type holds exactly."""
+    if not shape:
+        return (rng.randrange(-8, 9) if zero else rng.choice((-1, 1)) * rng.randrange(1, 9)) / 4
+    return [numbers(rng, *shape[1:], zero=zero) for _ in range(shape[0])]
 
 
 def is_number(value: object) -> bool:

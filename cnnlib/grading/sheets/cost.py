@@ -158,6 +158,7 @@ def nothing(rng: Random) -> dict[str, object]:
 
 
 ROUND_DOWN = "A window that does not fit whole is dropped. How many whole steps fit?"
+MAC = "One product of every weight at every place; biases are additions, and a MAC is not two FLOPs."
 GROUPS = "A filter reads only the channels of its own group. How many are that?"
 PLACES = "Count the places first: along the height, along the width, after stride and padding."
 TWO_MAPS = "Only two maps are held at a time: the one that a layer reads and the one that it writes."
@@ -204,9 +205,9 @@ CONV_MACS = Exercise(
         ),
     ),
     probes=(
-        Probe("a square map, stride 1", 1, lambda rng: conv(rng, square=True)),
-        Probe("a stride, and a last window that does not fit", 1, leftover),
-        Probe("groups", 1, lambda rng: conv(rng, groups=rng.choice((2, 4)))),
+        Probe("a square map, stride 1", 1, lambda rng: conv(rng, square=True), hint=MAC),
+        Probe("a stride, and a last window that does not fit", 1, leftover, hint=PLACES),
+        Probe("groups", 1, lambda rng: conv(rng, groups=rng.choice((2, 4))), hint=GROUPS),
     ),
 )
 
@@ -226,14 +227,17 @@ PEAK_MEMORY = Exercise(
         ),
     ),
     probes=(
-        Probe("one layer", 1, lambda rng: maps(rng, 1)),
-        Probe("a chain of layers", 1, lambda rng: maps(rng, rng.randrange(3, 7))),
+        Probe(
+            "one layer", 1, lambda rng: maps(rng, 1), hint="Count what it reads and what it writes, in bytes."
+        ),
+        Probe("a chain of layers", 1, lambda rng: maps(rng, rng.randrange(3, 7)), hint=TWO_MAPS),
         Probe(
             "a batch, and other types",
             1,
             lambda rng: maps(
                 rng, rng.randrange(2, 6), rng.randrange(2, 65), rng.choice(("float64", "float16", "uint8"))
             ),
+            hint="Every image of the batch has its own maps, and a number takes 8, 4, 2 or 1 bytes.",
         ),
     ),
     run=run_memory,
@@ -249,10 +253,19 @@ RECEPTIVE_FIELD = Exercise(
         Case(dict(layers=[[3, 1, 1], [3, 1, 2], [3, 1, 3]]), 13, "A dilated window covers more pixels."),
     ),
     probes=(
-        Probe("stride 1", 1, chain),
-        Probe("several strides", 1, lambda rng: chain(rng, strides=(2, 3, 2))),
-        Probe("dilation", 1, lambda rng: chain(rng, dilations=(2, 3, 1))),
-        Probe("strides and dilation", 1, lambda rng: chain(rng, strides=(2, 3), dilations=(3, 2))),
+        Probe(
+            "stride 1", 1, chain, hint="Neighbouring windows overlap: each layer adds its kernel less one."
+        ),
+        Probe("several strides", 1, lambda rng: chain(rng, strides=(2, 3, 2)), hint=APART),
+        Probe(
+            "dilation",
+            1,
+            lambda rng: chain(rng, dilations=(2, 3, 1)),
+            hint="A dilated window covers more pixels.",
+        ),
+        Probe(
+            "strides and dilation", 1, lambda rng: chain(rng, strides=(2, 3), dilations=(3, 2)), hint=APART
+        ),
     ),
     run=run_field,
 )
