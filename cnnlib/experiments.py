@@ -204,9 +204,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "vgg-one-7x7-vs-three-3x3": _vgg_windows(
         "Three layers of 3 x 3 see what one of 7 x 7 sees. At equal arithmetic, which learns more?"
     ),
-    "vgg-7x7-vs-3x3-normalised": _vgg_windows(
-        "The same with batch normalisation, so that every run trains: which learns more?", norm=True
-    ),
     "vgg-depth": Experiment(
         "Columns of Table 1, 11 to 19 layers, with and without batch normalisation: does depth pay at this size?",
         datasets.fashion_mnist,

@@ -1,0 +1,67 @@
+"""What the chapters on VGG and GoogLeNet say of stored runs is what the runs say."""
+
+from pathlib import Path
+
+import pytest
+
+from cnnlib import runs
+
+CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
+TOLD = {
+    "vgg-one-7x7-vs-three-3x3": "vgg",
+    "vgg-depth": "vgg",
+    "vgg-transfer": "vgg",
+    "googlenet-reduction": "googlenet",
+}
+
+
+def missing(name, text):
+    return [str(c) for c in runs.verdict(name) if f"- {c}." not in text]
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_verdicts_are_pasted_word_for_word(name):
+    text = (CHAPTERS / f"{TOLD[name]}.md").read_text(encoding="utf8")
+    assert missing(name, text) == []
+
+
+def test_a_changed_verdict_would_be_found():
+    text = (CHAPTERS / "vgg.md").read_text(encoding="utf8")
+    assert len(missing("vgg-one-7x7-vs-three-3x3", text.replace("no difference shown", "better"))) == 2
+
+
+def last(name):
+    """Test accuracies in per cent after the last epoch: side -> one a seed."""
+    return {
+        side: [100 * run["rows"][-1]["valid_acc"] for run in kept]
+        for side, kept in runs.sides(runs.load(name)).items()
+    }
+
+
+def test_one_run_of_three_small_windows_stayed_at_chance():
+    accuracy = last("vgg-one-7x7-vs-three-3x3")
+    assert sorted(accuracy["three 3x3"])[0] == pytest.approx(10) and sorted(accuracy["three 3x3"])[1] > 60
+    assert min(accuracy["one 7x7"] + accuracy["three 3x3, one ReLU"]) > 70
+
+
+def test_plain_depth_breaks_training_at_19_layers_and_normalisation_does_not_let_it():
+    rows = runs.sides(runs.load("vgg-depth"))
+    taught = {side: [run["rows"][-1]["train_acc"] for run in kept] for side, kept in rows.items()}
+    assert min(taught["vgg19"]) < 0.15 and max(taught["vgg19"]) < min(taught["vgg11"])
+    assert min(min(taught[f"vgg{d} + BN"]) for d in (11, 13, 16, 19)) > 0.8
+
+
+def test_every_side_of_the_probe_chose_the_highest_rate():
+    stored = runs.load("vgg-transfer")
+    assert set(stored["rates"].values()) == {max(stored["recipe"]["peaks"])}
+
+
+def test_the_naive_module_with_all_filters_is_behind_and_costs_more():
+    accuracy, sides = last("googlenet-reduction"), runs.load("googlenet-reduction")["sides"]
+    assert min(accuracy["reduced"]) > max(accuracy["naive, as wide"])
+    ratio = sides["naive, as wide"]["budget_macs"] / sides["reduced"]["budget_macs"]
+    assert round(ratio, 1) == 4.7
+    taught = runs.sides(runs.load("googlenet-reduction"))
+    assert min(r["rows"][-1]["train_acc"] for r in taught["reduced"]) > max(
+        r["rows"][-1]["train_acc"] for r in taught["naive, as wide"]
+    )
