@@ -1,4 +1,4 @@
-"""The command line: ``cnnlib costs | classify | train | run | doctor | grade | exercise``.
+"""The command line: ``cnnlib costs | classify | train | evaluate | run | doctor | grade | exercise``.
 
 What a command needs is imported when it runs, so that ``cnnlib --help`` and ``cnnlib grade`` start without torch.
 """
@@ -10,18 +10,8 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 
-from cnnlib import costs
+from cnnlib import costs, training
 from cnnlib.grading import cli as grading
-
-SETS = ("mnist", "fashion_mnist", "cifar10")
-
-
-def _images(args: argparse.Namespace):
-    from cnnlib import datasets
-
-    if args.data == "cifar10":
-        return datasets.cifar10(download=args.download)
-    return getattr(datasets, args.data)(full=args.full or args.download, download=args.download)
 
 
 def classify(args: argparse.Namespace) -> int:
@@ -36,26 +26,6 @@ def classify(args: argparse.Namespace) -> int:
         if i % args.best == 0:
             print(row.photo)
         print(f"  {row.name:{width}} {row.probability:6.1%} {'#' * round(40 * row.probability)}".rstrip())
-    return 0
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train a network and print a line an epoch."""
-    from cnnlib import arch
-    from cnnlib import train as training
-    from cnnlib.schedule import Linear
-
-    train_set, test_set = _images(args)
-    recipe = training.Recipe(args.epochs, Linear((0, 0.2, 1), (0, args.lr, 0)), args.batch, seed=args.seed)
-    home = training.device(args.device)
-    with training.seeded(args.seed):
-        net = arch.build(args.name).to(home)
-    for row in training.train(net, train_set, test_set, recipe):
-        print(
-            f"epoch {row.epoch}/{args.epochs}  loss {row.train_loss:.4f}  train {row.train_acc:.2%}  "
-            f"test {row.valid_acc:.2%}  {row.seconds:.1f} s",
-            flush=True,
-        )
     return 0
 
 
@@ -86,7 +56,7 @@ def _findings() -> Iterator[tuple[bool, str]]:
     device()
     problems = shipped.damaged()
     yield not problems, "; ".join(problems) or "the shipped files are whole"
-    for name in SETS:
+    for name in training.SETS:
         try:
             datasets.cifar10() if name == "cifar10" else getattr(datasets, name)(full=True)
         except ValueError as error:
@@ -127,17 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--best", type=int, default=5, metavar="N", help="classes a photo (default 5)")
     sub.set_defaults(main=classify)
 
-    sub = commands.add_parser("train", help="train a network", description=train.__doc__)
-    sub.add_argument("name", help="a network of the book, such as lenet_small")
-    sub.add_argument("--data", choices=SETS, required=True, help="images to learn from")
-    sub.add_argument("--full", action="store_true", help="the full set instead of the shipped part")
-    sub.add_argument("--download", action="store_true", help="fetch the full set if it is not here")
-    sub.add_argument("--epochs", type=int, default=5, metavar="N", help="passes over the images (default 5)")
-    sub.add_argument("--batch", type=int, default=64, metavar="N", help="images a step (default 64)")
-    sub.add_argument("--lr", type=float, default=0.05, metavar="RATE", help="peak rate (default 0.05)")
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batches (default 0)")
-    sub.add_argument("--device", help="cpu, cuda, mps (default: the fastest there is)")
-    sub.set_defaults(main=train)
+    training.add_parsers(commands)
 
     sub = commands.add_parser("run", help="run an experiment of the book", description=run.__doc__)
     sub.add_argument("name", help="an experiment, such as alexnet-relu-vs-tanh")

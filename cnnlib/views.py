@@ -5,6 +5,7 @@ Functions ``(image, generator) -> x``, x float32 (3, H, W) in [0, 1].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -57,3 +58,12 @@ def centre(short: int, size: int) -> View:
     if not 0 < size <= short:
         raise ValueError(f"short={short}, size={size}: need size <= short")
     return partial(_centre, short=short, size=size)
+
+
+def _fixed(image: Image.Image, generator: Generator, transform: Callable[[Image.Image], Tensor]) -> Tensor:
+    return transform(image)
+
+
+def fixed(transform: Callable[[Image.Image], Tensor]) -> View:
+    """A transform in which nothing is random, such as those of public weights, as a view."""
+    return partial(_fixed, transform=transform)

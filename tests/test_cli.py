@@ -18,7 +18,9 @@ def test_help_and_grading_need_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(word in done.stdout for word in ("costs", "train", "run", "doctor", "grade", "exercise"))
+    assert all(
+        word in done.stdout for word in ("costs", "train", "evaluate", "run", "doctor", "grade", "exercise")
+    )
 
 
 def test_costs_prints_the_table(capsys):

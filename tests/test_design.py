@@ -18,9 +18,9 @@ ORDER = [
     "shapes", "table", "shipped", "layers", "heads", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
-    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "transfer", "judge",
-    "reach", "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
-    "experiments", "runs", "grading", "costs", "cli", "__main__",
+    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "recipes", "transfer",
+    "judge", "reach", "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram",
+    "show", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 
 

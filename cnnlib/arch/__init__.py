@@ -114,6 +114,11 @@ def list_models() -> list[str]:
     return list(_MODELS)
 
 
+def options(name: str) -> list[str]:
+    """What ``build`` takes for the network ``name``, such as ``num_classes``."""
+    return list(inspect.signature(_entry(name).build).parameters)
+
+
 def image_shape(name: str) -> tuple[int, int, int]:
     """The image (C, H, W) that the network ``name`` was designed for."""
     return _entry(name).image
