@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that ``cnnlib --help`` and ``c
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
     """Run an experiment, or go on with an interrupted one."""
     from cnnlib import runs
 
-    print(f"stored in {runs.run(args.name, args.seeds, args.device)}")
-    for comparison in runs.verdict(args.name):
+    path = runs.run(args.name + "-full" * args.full, args.seeds, args.device, jobs=args.jobs)
+    print(f"stored in {path}")
+    for comparison in runs.judged(args.name, json.loads(path.read_text(encoding="utf-8"))):
         print(comparison)
     return 0
 
@@ -103,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("name", help="an experiment, such as alexnet-relu-vs-tanh")
     sub.add_argument("--seeds", type=int, default=5, metavar="N", help="runs a side (default 5)")
     sub.add_argument("--device", default="cpu", help="cpu (default), cuda, mps")
+    sub.add_argument("--full", action="store_true", help="on all images of the set; stored as NAME-full")
+    sub.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at once, in processes of their own (1)"
+    )
     sub.set_defaults(main=run)
 
     sub = commands.add_parser("doctor", help="what is here, and what is missing", description=doctor.__doc__)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
 
@@ -18,6 +19,8 @@ from cnnlib.datasets import Images
 from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
 from cnnlib.schedule import Linear
 from cnnlib.train import Recipe
+
+WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
 
 
 @dataclass(frozen=True)
@@ -248,3 +251,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         unequal="one side shows what the whole width would bring; the other two are equal",
     ),
 }
+
+
+def named(name: str) -> Experiment:
+    """The experiment of this name; with ``-full`` behind it, on all images of its set."""
+    short = name.removesuffix("-full")
+    if short != name and short in EXPERIMENTS:
+        small = EXPERIMENTS[short]
+        if small.data.__name__ not in WHOLE:
+            raise ValueError(f"{short} has all its images already: run it by that name")
+        return replace(small, data=partial(small.data, full=True), images=WHOLE[small.data.__name__])
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    near = get_close_matches(name, EXPERIMENTS, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
+    raise ValueError(f"no experiment is called {name!r}: {hint}")

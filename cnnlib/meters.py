@@ -96,23 +96,36 @@ def _quiet() -> Iterator[None]:
             os.environ[name] = before
 
 
-def joules(call: Callable[[], object], device: torch.device) -> float | str:
-    """Energy of one call in joules, a mean over about a second of calls; "not available" without a counter.
+def spent(device: torch.device) -> Callable[[], float | str]:
+    """Begins to count energy; the function it gives says the joules since, or "not available" without a counter.
 
     On a GPU the board's own counter (NVML, read with ``pynvml``), on the CPU that of its packages (RAPL, which
     most systems let only root read). Both count all that runs meanwhile, and what the chip takes when idle.
     """
     counter = _nvml(device) if device.type == "cuda" else _rapl() if device.type == "cpu" else None
     if counter is None:
-        return ABSENT
+        return lambda: ABSENT
     read, wraps_at = counter
-    before, end, calls = read(), time.perf_counter() + WINDOW, 0
+    before = read()
+
+    def since() -> float:
+        wait(device)
+        return sum((b - a) % wrap for a, b, wrap in zip(before, read(), wraps_at, strict=True)) / 1e6
+
+    return since
+
+
+def joules(call: Callable[[], object], device: torch.device) -> float | str:
+    """Energy of one call in joules, a mean over about a second of calls; see ``spent``."""
+    since = spent(device)
+    if since() == ABSENT:
+        return ABSENT
+    end, calls = time.perf_counter() + WINDOW, 0
     while not calls or time.perf_counter() < end:
         call()
         wait(device)
         calls += 1
-    spent = [(b - a) % wrap for a, b, wrap in zip(before, read(), wraps_at, strict=True)]
-    return sum(spent) / 1e6 / calls
+    return since() / calls
 
 
 Counter = tuple[Callable[[], list[int]], list[int]]  # reads microjoules; where each count starts anew

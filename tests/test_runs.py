@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import cnnlib
-from cnnlib import experiments, judge, runs
+from cnnlib import book, datasets, experiments, judge, meters, running, runs
 from cnnlib.datasets import Images
 from cnnlib.experiments import EXPERIMENTS, Experiment, Side
 from cnnlib.train import Recipe
@@ -117,7 +117,7 @@ def test_an_experiment_is_stored_whole_with_its_provenance(tmp_path, tiny):
 
 def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monkeypatch):
     whole = without_clock(json.loads(runs.run(tiny, root=tmp_path / "a").read_text()))
-    real, count = runs._train, []
+    real, count = running._do, []
 
     def stops(*args):
         count.append(args)
@@ -125,7 +125,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monk
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runs, "_train", stops)
+    monkeypatch.setattr(running, "_do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path / "b")
     assert not (tmp_path / "b/data/runs").exists()
@@ -136,7 +136,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monk
 
 
 def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeypatch):
-    real, count = runs._train, []
+    real, count = running._do, []
 
     def stops(*args):
         count.append(args)
@@ -144,7 +144,7 @@ def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeyp
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runs, "_train", stops)
+    monkeypatch.setattr(running, "_do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path)
     monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, recipe=Recipe(epochs=1, batch=8)))
@@ -154,15 +154,15 @@ def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeyp
 
 
 def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monkeypatch):
-    real, count = runs._train, []
+    real, count = running._do, []
 
     def stops(*args):
-        count.append(args[1])
+        count.append(args[0].label)
         if len(count) == 9:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runs, "_train", stops)
+    monkeypatch.setattr(running, "_do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path)
     monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"again": Side(linear)}))
@@ -170,6 +170,41 @@ def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monke
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
     assert sorted(count[100:]) == ["again"] * 7 + ["deep"] * 3 + ["linear"] * 3
     assert len(record["search"]) == 6 and len(record["runs"]) == 15
+
+
+def test_several_processes_make_the_same_record(tmp_path, tiny):
+    one, two = (
+        without_clock(json.loads(runs.run(tiny, root=tmp_path / str(jobs), jobs=jobs).read_text()))
+        for jobs in (1, 2)
+    )
+    assert one == two
+    with pytest.raises(ValueError, match="jobs=0"):
+        runs.run(tiny, jobs=0)
+
+
+def test_energy_is_kept_where_it_can_be_read(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(meters, "_rapl", lambda: (lambda: [next(ticks)], [2**40]))
+    ticks = iter(range(0, 10**9, 2_500_000))  # microjoules: each reading is 2.5 J after the one before
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert {run["joules"] for run in record["runs"]} == {2.5}
+    assert all("joules" not in run for run in json.loads(STORED[0].read_text())["runs"])
+
+
+def test_the_memory_of_a_step_is_measured_for_each_side(tmp_path, tiny):
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert record["step_bytes"].keys() == TINY.sides.keys()
+    assert record["step_bytes"]["deep"] > record["step_bytes"]["linear"] > 2 * 4 * 34  # gradients, momentum
+
+
+def test_the_full_form_takes_the_whole_set(monkeypatch):
+    few = EXPERIMENTS["alexnet-choices"]
+    full = experiments.named("alexnet-choices-full")
+    assert (few.images, full.images) == (1500, 60_000) and full.sides == few.sides
+    monkeypatch.setattr(datasets, "fashion_mnist", None)
+    assert full.data.keywords == {"full": True} and full.data.func.__name__ == "fashion_mnist"
+    monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
+    with pytest.raises(ValueError, match="tiny has all its images already"):
+        experiments.named("tiny-full")
 
 
 def test_equal_macs_give_each_side_its_own_epochs(tmp_path, tiny, monkeypatch):
@@ -186,7 +221,7 @@ def test_the_league_has_every_family_and_one_budget():
     league = EXPERIMENTS["league"]
     small = [name for name in cnnlib.list_models() if name.endswith("_small")]
     assert list(league.sides) == small
-    header = json.loads(json.dumps(runs._header("league", league, torch.device("cpu"))))
+    header = json.loads(json.dumps(book.header("league", league, torch.device("cpu"))))
     budgets = [side["budget_macs"] for side in header["sides"].values()]
     assert max(budgets) <= 1.05 * min(budgets)
     paired = {name for pair in league.pairs for name in pair}
@@ -225,7 +260,7 @@ def test_every_experiment_is_stored():
 def test_a_stored_experiment_is_the_one_that_is_registered(path):
     """Same sides, images and recipe, budgets equal or a reason why not, five seeds a side; a verdict for each pair."""
     record, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
-    now = json.loads(json.dumps(runs._header(path.stem, experiment, torch.device("cpu"))))
+    now = json.loads(json.dumps(book.header(path.stem, experiment, torch.device("cpu"))))
     assert {k: now[k] for k in ("name", "question", "data", "recipe", "sides")} == {
         k: record[k] for k in ("name", "question", "data", "recipe", "sides")
     }
