@@ -20,7 +20,7 @@ ORDER = [
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "recipes", "transfer",
     "judge", "reach", "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram",
-    "show", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
+    "show", "experiment", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 
 
