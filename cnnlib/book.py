@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cnnlib import cost
-from cnnlib.experiments import Experiment
+from cnnlib.experiment import Experiment
 from cnnlib.recipe import words
 
 
@@ -83,7 +83,9 @@ class Book:
             if all(before.get(key) == self.record[key] for key in fixed):
                 # A side that came in, or changed, starts anew; the others go on.
                 same = {label for label, side in before["sides"].items() if now.get(label) == side}
-                self.record["step_bytes"] = {k: v for k, v in before.get("step_bytes", {}).items() if k in same}
+                self.record["step_bytes"] = {
+                    k: v for k, v in before.get("step_bytes", {}).items() if k in same
+                }
                 for key in ("search", "runs"):
                     self.record[key] = [entry for entry in before[key] if entry["net"] in same]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
@@ -14,52 +14,12 @@ from torch import nn
 from cnnlib import arch, datasets, transfer
 from cnnlib.arch import alexnet, googlenet, lenet, vgg
 from cnnlib.augment import Augment, crop, flip
-from cnnlib.cost import trace
-from cnnlib.datasets import Images
-from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
+from cnnlib.experiment import Experiment, Side
+from cnnlib.judge import EPOCHS_TO_25
 from cnnlib.schedule import Linear
 from cnnlib.train import Recipe
 
 WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the things compared."""
-
-    build: Callable[[], nn.Module]
-    augment: tuple[Augment, ...] = ()
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Sides trained alike: same images, epochs and batches, and for each the best of the same peak ``rates``.
-
-    The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
-    compared with which. ``images``: how many training images are used. ``equal_macs``: the epochs of the recipe
-    are those of the first side, and the others train for as many as cost the same. ``unequal``: why the sides may
-    spend different arithmetic, where they do.
-    """
-
-    question: str
-    data: Callable[[], tuple[Images, Images]]
-    images: int
-    sides: Mapping[str, Side]
-    pairs: tuple[tuple[str, str], ...]
-    recipe: Recipe
-    rates: tuple[float, ...]
-    metric: Metric = TEST_ACCURACY
-    equal_macs: bool = False
-    unequal: str = ""
-
-    def epochs(self) -> dict[str, float]:
-        """How long each side trains, to a hundredth of a pass over the images."""
-        if not self.equal_macs:
-            return dict.fromkeys(self.sides, self.recipe.epochs)
-        image = self.data()[0].x.shape[1:]
-        macs = {label: trace(side.build(), tuple(image)).macs for label, side in self.sides.items()}
-        whole = self.recipe.epochs * next(iter(macs.values()))
-        return {label: round(whole / cost, 2) for label, cost in macs.items()}
 
 
 def _for(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) -> nn.Module:
