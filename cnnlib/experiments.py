@@ -102,7 +102,7 @@ def _vgg_features(taught: bool) -> nn.Module:
     if taught:
         rate = Linear((0, 0.2, 1), (0, 0.03, 0))
         clothes = datasets.fashion_mnist()[0].take(2000)
-        net = transfer.taught(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
+        net = transfer.pretrained(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
     else:
         net = build()
     return transfer.linear_probe(net.features, 64 * 3 * 3)
@@ -163,6 +163,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "league": _league(),
     "vgg-one-7x7-vs-three-3x3": _vgg_windows(
         "Three layers of 3 x 3 see what one of 7 x 7 sees. At equal arithmetic, which learns more?"
+    ),
+    "vgg-7x7-vs-3x3-normalised": _vgg_windows(
+        "The same with batch normalisation, so that every run trains: which learns more?", norm=True
     ),
     "vgg-depth": Experiment(
         "Columns of Table 1, 11 to 19 layers, with and without batch normalisation: does depth pay at this size?",
