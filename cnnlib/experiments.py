@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnnlib import arch, datasets, transfer
 from cnnlib.arch import alexnet, googlenet, lenet, vgg
@@ -38,7 +38,8 @@ class Experiment:
     The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
     compared with which. ``images``: how many training images are used. ``equal_macs``: the epochs of the recipe
     are those of the first side, and the others train for as many as cost the same. ``unequal``: why the sides may
-    spend different arithmetic, where they do.
+    spend different arithmetic, where they do. ``views``: how each trained network looks at the test images, when its
+    answers (logits) are kept beside the rows.
     """
 
     question: str
@@ -51,6 +52,7 @@ class Experiment:
     metric: Metric = TEST_ACCURACY
     equal_macs: bool = False
     unequal: str = ""
+    views: Mapping[str, Callable[[nn.Module, Images], Tensor]] = field(default_factory=dict)
 
     def epochs(self) -> dict[str, float]:
         """How long each side trains, to a hundredth of a pass over the images."""
