@@ -15,11 +15,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "pareto", "table", "shipped", "layers", "heads", "weights", "arch", "axes", "ops", "moves", "meta", "counter",
-    "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
+    "shapes", "pareto", "table", "shipped", "layers", "heads", "weights", "arch", "axes", "ops", "moves", "meta",
+    "counter", "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
-    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "ensemble", "calibration", "kept", "recipes",
-    "transfer", "tiny",
+    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "ensemble", "calibration",
+    "kept", "recipes", "transfer", "tiny",
     "judge", "reach",
     "probe", "style", "pictures", "guesses", "versus", "bubbles", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
