@@ -50,6 +50,7 @@ def header(name: str, experiment: Experiment, device: torch.device) -> dict:
             }
             for label, side in experiment.sides.items()
         },
+        **({"views": list(experiment.views)} if experiment.views else {}),
         "device": f"{device}{threads}",
         "versions": {v.__name__: v.__version__ for v in (torch, np)} | {"python": platform.python_version()},
     }  # fmt: skip
