@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cnnlib.guesses import guesses
+from cnnlib.heat import heat
 from cnnlib.pictures import confusion, field, filters, images, maps, sights
 from cnnlib.style import (
     COLOURS,
@@ -31,8 +32,8 @@ from cnnlib.style import (
 from cnnlib.versus import versus
 
 __all__ = [
-    "bars", "confusion", "curves", "errors", "field", "filters", "guesses", "images", "lines", "maps", "sights",
-    "trends", "versus",
+    "bars", "confusion", "curves", "errors", "field", "filters", "guesses", "heat", "images", "lines", "maps",
+    "sights", "trends", "versus",
 ]  # fmt: skip
 
 

@@ -19,8 +19,8 @@ ORDER = [
     "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "recipes", "transfer",
-    "judge", "reach",
-    "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
+    "judge", "reach", "deconv", "occlude", "cam", "alias",
+    "probe", "style", "pictures", "heat", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 
