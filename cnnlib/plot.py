@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from cnnlib.bubbles import bubbles
 from cnnlib.guesses import guesses
+from cnnlib.heat import heat
 from cnnlib.pictures import confusion, field, filters, images, maps, sights
 from cnnlib.style import (
     COLOURS,
@@ -32,7 +33,8 @@ from cnnlib.style import (
 from cnnlib.versus import versus
 
 __all__ = [
-    "bars", "bubbles", "confusion", "curves", "errors", "field", "filters", "guesses", "images", "lines", "maps",
+    "bars", "bubbles", "confusion", "curves", "errors", "field", "filters", "guesses", "heat", "images", "lines",
+    "maps",
     "sights", "trends", "versus",
 ]  # fmt: skip
 

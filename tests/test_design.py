@@ -19,9 +19,9 @@ ORDER = [
     "counter", "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "ensemble", "calibration",
-    "kept", "recipes", "transfer", "tiny", "judge", "reach", "probe", "style", "pictures", "guesses", "versus",
-    "bubbles", "plot", "graph", "svg", "layout", "diagram", "show", "experiment", "experiments", "book", "running",
-    "runs", "grading", "costs", "training", "cli", "__main__",
+    "kept", "recipes", "transfer", "tiny", "judge", "reach", "deconv", "occlude", "cam", "alias", "probe", "style",
+    "pictures", "heat", "guesses", "versus", "bubbles", "plot", "graph", "svg", "layout", "diagram", "show",
+    "experiment", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 
 
