@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import combinations
@@ -12,54 +12,15 @@ import torch
 from torch import nn
 
 from cnnlib import arch, datasets, transfer
+from cnnlib.ablate import without_norm
 from cnnlib.arch import alexnet, googlenet, lenet, vgg
 from cnnlib.augment import Augment, crop, flip
-from cnnlib.cost import trace
-from cnnlib.datasets import Images
-from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
+from cnnlib.experiment import Experiment, Side
+from cnnlib.judge import EPOCHS_TO_25, TRAINING_ERROR
 from cnnlib.schedule import Linear
 from cnnlib.train import Recipe
 
 WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the things compared."""
-
-    build: Callable[[], nn.Module]
-    augment: tuple[Augment, ...] = ()
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Sides trained alike: same images, epochs and batches, and for each the best of the same peak ``rates``.
-
-    The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
-    compared with which. ``images``: how many training images are used. ``equal_macs``: the epochs of the recipe
-    are those of the first side, and the others train for as many as cost the same. ``unequal``: why the sides may
-    spend different arithmetic, where they do.
-    """
-
-    question: str
-    data: Callable[[], tuple[Images, Images]]
-    images: int
-    sides: Mapping[str, Side]
-    pairs: tuple[tuple[str, str], ...]
-    recipe: Recipe
-    rates: tuple[float, ...]
-    metric: Metric = TEST_ACCURACY
-    equal_macs: bool = False
-    unequal: str = ""
-
-    def epochs(self) -> dict[str, float]:
-        """How long each side trains, to a hundredth of a pass over the images."""
-        if not self.equal_macs:
-            return dict.fromkeys(self.sides, self.recipe.epochs)
-        image = self.data()[0].x.shape[1:]
-        macs = {label: trace(side.build(), tuple(image)).macs for label, side in self.sides.items()}
-        whole = self.recipe.epochs * next(iter(macs.values()))
-        return {label: round(whole / cost, 2) for label, cost in macs.items()}
 
 
 def _for(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) -> nn.Module:
@@ -89,6 +50,10 @@ def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
 def _alexnet(*augment: Augment, **choices: object) -> Side:
     """AlexNet's choices, one changed; without response normalisation unless asked for, as it triples the time."""
     return Side(partial(_for, "relu", alexnet.small, **{"lrn": False, **choices}), augment)
+
+
+def _bare(name: str) -> nn.Module:
+    return without_norm(arch.build(name))
 
 
 def _league() -> Experiment:
@@ -246,6 +211,31 @@ EXPERIMENTS: dict[str, Experiment] = {
         Recipe(epochs=6, batch=32),
         rates=(0.03, 0.1, 0.3),
         unequal="one side shows what the whole width would bring; the other two are equal",
+    ),
+    "resnet-degradation": Experiment(
+        "The same blocks, 20 layers or 56, with shortcuts and without: does depth help or hurt the training error?",
+        datasets.fashion_14,
+        1500,
+        {
+            **{
+                f"{kind} {n}": Side(partial(arch.build, f"{net}{n}_w8"))
+                for kind, net in (("plain", "plain"), ("residual", "resnet"))
+                for n in (20, 56)
+            },
+            **{f"plain {n}, no BN": Side(partial(_bare, f"plain{n}_w8")) for n in (20, 56)},
+        },
+        (
+            ("plain 56", "plain 20"),
+            ("residual 56", "residual 20"),
+            ("residual 20", "plain 20"),
+            ("residual 56", "plain 56"),
+            ("plain 20, no BN", "plain 20"),
+            ("plain 56, no BN", "plain 56"),
+        ),  # fmt: skip
+        Recipe(epochs=10, batch=32, decay=1e-4),
+        rates=(0.01, 0.03, 0.1),
+        unequal="the question is what more layers bring; both sides see the same images equally often",
+        metric=TRAINING_ERROR,  # the question is whether it can be trained at all
     ),
 }
 
