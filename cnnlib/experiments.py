@@ -179,7 +179,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             ("vgg19 + BN", "vgg11 + BN"),
             ("vgg11 + BN", "vgg11"),
             ("vgg19 + BN", "vgg19"),
-        ),
+        ),  # fmt: skip
         Recipe(epochs=8, batch=32),
         rates=(0.01, 0.03, 0.1),
         unequal="the question is what more layers bring; they cost more",
@@ -217,21 +217,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         datasets.fashion_14,
         1500,
         {
-            **{
-                f"{kind} {n}": Side(partial(arch.build, f"{net}{n}_w8"))
-                for kind, net in (("plain", "plain"), ("residual", "resnet"))
-                for n in (20, 56)
-            },
+            **{f"plain {n}": Side(partial(arch.build, f"plain{n}_w8")) for n in (20, 56)},
+            **{f"residual {n}": Side(partial(arch.build, f"resnet{n}_w8")) for n in (20, 56)},
             **{f"plain {n}, no BN": Side(partial(_bare, f"plain{n}_w8")) for n in (20, 56)},
         },
-        (
-            ("plain 56", "plain 20"),
-            ("residual 56", "residual 20"),
-            ("residual 20", "plain 20"),
-            ("residual 56", "plain 56"),
-            ("plain 20, no BN", "plain 20"),
-            ("plain 56, no BN", "plain 56"),
-        ),  # fmt: skip
+        tuple((f"{kind} 56", f"{kind} 20") for kind in ("plain", "residual"))
+        + tuple((f"residual {n}", f"plain {n}") for n in (20, 56))
+        + tuple((f"plain {n}, no BN", f"plain {n}") for n in (20, 56)),
         Recipe(epochs=10, batch=32, decay=1e-4),
         rates=(0.01, 0.03, 0.1),
         unequal="the question is what more layers bring; both sides see the same images equally often",
