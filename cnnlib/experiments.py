@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from cnnlib import arch, datasets, transfer
+from cnnlib.ablate import without_norm
 from cnnlib.arch import alexnet, googlenet, lenet, vgg
 from cnnlib.augment import Augment, crop, flip
 from cnnlib.experiment import Experiment, Side
-from cnnlib.judge import EPOCHS_TO_25
+from cnnlib.judge import EPOCHS_TO_25, TRAINING_ERROR
 from cnnlib.schedule import Linear
 from cnnlib.train import Recipe
 
@@ -49,6 +50,10 @@ def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
 def _alexnet(*augment: Augment, **choices: object) -> Side:
     """AlexNet's choices, one changed; without response normalisation unless asked for, as it triples the time."""
     return Side(partial(_for, "relu", alexnet.small, **{"lrn": False, **choices}), augment)
+
+
+def _bare(name: str) -> nn.Module:
+    return without_norm(arch.build(name))
 
 
 def _league() -> Experiment:
@@ -177,7 +182,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             ("vgg19 + BN", "vgg11 + BN"),
             ("vgg11 + BN", "vgg11"),
             ("vgg19 + BN", "vgg19"),
-        ),
+        ),  # fmt: skip
         Recipe(epochs=8, batch=32),
         rates=(0.01, 0.03, 0.1),
         unequal="the question is what more layers bring; they cost more",
@@ -209,6 +214,23 @@ EXPERIMENTS: dict[str, Experiment] = {
         Recipe(epochs=6, batch=32),
         rates=(0.03, 0.1, 0.3),
         unequal="one side shows what the whole width would bring; the other two are equal",
+    ),
+    "resnet-degradation": Experiment(
+        "The same blocks, 20 layers or 56, with shortcuts and without: does depth help or hurt the training error?",
+        datasets.fashion_14,
+        1500,
+        {
+            **{f"plain {n}": Side(partial(arch.build, f"plain{n}_w8")) for n in (20, 56)},
+            **{f"residual {n}": Side(partial(arch.build, f"resnet{n}_w8")) for n in (20, 56)},
+            **{f"plain {n}, no BN": Side(partial(_bare, f"plain{n}_w8")) for n in (20, 56)},
+        },
+        tuple((f"{kind} 56", f"{kind} 20") for kind in ("plain", "residual"))
+        + tuple((f"residual {n}", f"plain {n}") for n in (20, 56))
+        + tuple((f"plain {n}, no BN", f"plain {n}") for n in (20, 56)),
+        Recipe(epochs=10, batch=32, decay=1e-4),
+        rates=(0.01, 0.03, 0.1),
+        unequal="the question is what more layers bring; both sides see the same images equally often",
+        metric=TRAINING_ERROR,  # the question is whether it can be trained at all
     ),
 }
 

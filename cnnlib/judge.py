@@ -43,6 +43,10 @@ def _last_accuracy(rows: list[dict]) -> float:
     return _accuracy(rows[-1])
 
 
+def _last_training_error(rows: list[dict]) -> float:
+    return _training_error(rows[-1])
+
+
 def _epochs_to_25(rows: list[dict]) -> float:
     """Where the curve, straight between epochs, first reaches 25 %; the last epoch if it never does."""
     error = [_training_error(row) for row in rows]
@@ -55,6 +59,10 @@ def _epochs_to_25(rows: list[dict]) -> float:
 TEST_ACCURACY = Metric(
     "test accuracy after the last epoch", "points", _last_accuracy, _accuracy, "test accuracy (%)"
 )
+TRAINING_ERROR = Metric(
+    "training error in the last epoch", "points", _last_training_error, _training_error,
+    "training error (%)", False,
+)  # fmt: skip
 EPOCHS_TO_25 = Metric(
     "time to 25 % training error", "epochs", _epochs_to_25, _training_error, "training error (%)", False
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from cnnlib.alias import folded
 from cnnlib.cam import class_maps
 from cnnlib.cost import trace
 from cnnlib.deconv import deconvnet, strongest
+from cnnlib.gradients import weight_gradients
 from cnnlib.occlude import occlusion
 from cnnlib.reach import footprint, layer_of, reached
 from cnnlib.shapes import Span
@@ -99,14 +99,11 @@ def gradient_norms(
     A copy of the network takes the step in training mode (batch statistics): the network and the random state
     stay as they are. ``x`` (N, C, H, W), ``y`` class numbers (N,); ``loss``: of what the network says and ``y``.
     """
-    twin = copy.deepcopy(net).train().requires_grad_(True)
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        loss(twin(x), y).backward()
-    rows = []
-    for name, module in twin.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.grad is not None:
-            rows.append(GradientNorm(name, type(module).__name__, module.weight.grad.norm().item()))
-    return rows
+    kinds = dict(net.named_modules())
+    return [
+        GradientNorm(name, type(kinds[name]).__name__, gradient.norm().item())
+        for name, gradient in weight_gradients(net, x, y, loss).items()
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -260,3 +260,10 @@ def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypa
         (folder / name).write_bytes(body[:-1] if name == "data_batch_3" else body)
     with pytest.raises(ValueError, match="data_batch_3 is damaged"):
         datasets.cifar10(root=tmp_path)
+
+
+def test_small_clothes_are_means_of_four_pixels():
+    (big, _), (small, test) = datasets.fashion_mnist(), datasets.fashion_14()
+    assert small.x.shape == (len(big), 1, 14, 14) and len(test) == 1000
+    assert torch.equal(small.y, big.y) and small.classes == big.classes
+    assert torch.allclose(small.x[7, 0, 2, 3], big.x[7, 0, 4:6, 6:8].mean())
