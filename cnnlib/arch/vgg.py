@@ -79,7 +79,7 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
 
 
 NETWORKS = {
-    **{name: Entry(partial(vgg, depths, False), IMAGENET) for name, depths in DEPTHS.items()},
-    **{f"{name}_bn": Entry(partial(vgg, depths, True), IMAGENET) for name, depths in DEPTHS.items()},
-    "vgg_small": Entry(small, DIGIT),
+    **{name: Entry(partial(vgg, depths, False), IMAGENET, 32) for name, depths in DEPTHS.items()},
+    **{f"{name}_bn": Entry(partial(vgg, depths, True), IMAGENET, 32) for name, depths in DEPTHS.items()},
+    "vgg_small": Entry(small, DIGIT, 24, 31),
 }
