@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
+from cnnlib.layers import Unfit
+
 Shape = tuple[int, ...]
 
 
@@ -187,6 +189,8 @@ class MetaCopy:
                 mode,
             ):
                 return self.module(*inputs)
+        except Unfit:
+            raise  # a network of the book says itself what it needs
         except Exception as error:
             name, module, got = where()
             needs = _needs(module, got[0]) if got else ""
