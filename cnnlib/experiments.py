@@ -11,14 +11,14 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from cnnlib import arch, datasets, transfer
+from cnnlib import arch, datasets, ensemble, tiny, transfer
 from cnnlib.arch import alexnet, googlenet, lenet, vgg
 from cnnlib.augment import Augment, crop, flip
 from cnnlib.cost import trace
 from cnnlib.datasets import Images
 from cnnlib.judge import EPOCHS_TO_25, TEST_ACCURACY, Metric
 from cnnlib.schedule import Linear
-from cnnlib.train import Recipe
+from cnnlib.train import Recipe, predict
 
 WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
 
@@ -248,6 +248,31 @@ EXPERIMENTS: dict[str, Experiment] = {
         Recipe(epochs=6, batch=32),
         rates=(0.03, 0.1, 0.3),
         unequal="one side shows what the whole width would bring; the other two are equal",
+    ),
+    "ensembles-members": Experiment(
+        "Copies of one network from other starts, or networks of several kinds: which average is the better one?",
+        datasets.fashion_mnist,
+        1000,
+        {"VGG": Side(tiny.vgg), "GoogLeNet": Side(tiny.googlenet), "ResNet": Side(tiny.resnet)},
+        tuple(combinations(("VGG", "GoogLeNet", "ResNet"), 2)),
+        Recipe(epochs=5, batch=32),
+        rates=(0.03, 0.1),
+        views={"plain": predict},
+    ),
+    "ensembles-views": Experiment(
+        "Looking several times with one network: does it help, and must the network have been trained for it?",
+        datasets.fashion_mnist,
+        1000,
+        {"as they are": Side(tiny.vgg), "flipped and shifted": Side(tiny.vgg, (flip, crop(2)))},
+        (("flipped and shifted", "as they are"),),
+        Recipe(epochs=5, batch=32),
+        rates=(0.03, 0.1),
+        views={
+            "once": predict,
+            "mirrored": partial(ensemble.looked, views=ensemble.mirrored()),
+            "ten crops": partial(ensemble.looked, views=ensemble.ten_crops(2)),
+            "three sizes": partial(ensemble.looked, views=ensemble.sizes(24, 28, 32)),
+        },
     ),
 }
 
