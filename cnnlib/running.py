@@ -19,7 +19,8 @@ from cnnlib.book import Book
 from cnnlib.datasets import Split
 from cnnlib.evaluation import device as find_device
 from cnnlib.evaluation import seeded
-from cnnlib.experiments import Experiment, named
+from cnnlib.experiment import Experiment
+from cnnlib.experiments import named
 from cnnlib.parallel import World
 from cnnlib.recipe import Diverged, Recipe
 from cnnlib.schedule import Linear
