@@ -34,8 +34,9 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise across channels."""
         squares = x.square().flatten(2)[:, None]  # (N, 1, C, HW), so that one window slides over channels
-        energy = F.avg_pool2d(squares, (self.n, 1), 1, (self.n // 2, 0), divisor_override=1)
-        return x / (self.k + self.alpha * energy).pow(self.beta).view_as(x)
+        # A mean times n, since an ONNX file would divide by n whatever divisor is asked for.
+        energy = F.avg_pool2d(squares, (self.n, 1), 1, (self.n // 2, 0))
+        return x / (self.k + self.alpha * self.n * energy).pow(self.beta).view_as(x)
 
     def extra_repr(self) -> str:
         """The four constants, as ``print(net)`` shows them."""

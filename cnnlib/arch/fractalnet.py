@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cnnlib.arch.common import he_normal
 from cnnlib.arch.entry import CIFAR, DIGIT, Entry
+from cnnlib.init import he_normal
 from cnnlib.layers import chain, conv
 
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from cnnlib.arch import resnet
-from cnnlib.arch.common import he_normal, repeats
+from cnnlib.arch.common import repeats
 from cnnlib.arch.entry import CIFAR, DIGIT, IMAGENET, Entry
 from cnnlib.arch.resnet import BROAD, DEPTHS, SMALL_DEPTHS, SMALL_WIDTHS, Block, Branch, Plan, Shortcut
+from cnnlib.init import he_normal
 from cnnlib.layers import Layers, chain, conv
 
 

@@ -11,8 +11,9 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib.arch.common import he_normal, repeats
+from cnnlib.arch.common import repeats
 from cnnlib.arch.entry import CIFAR, DIGIT, IMAGENET, Entry
+from cnnlib.init import he_normal
 from cnnlib.layers import Layers, Residual, ZeroPad, chain, conv
 
 Branch = Callable[[int, int, int], Layers]  # (c_in, c_out, stride) -> the layers of F

@@ -11,10 +11,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from cnnlib.arch import resnet
-from cnnlib.arch.common import he_normal
 from cnnlib.arch.entry import DIGIT, IMAGENET, Entry
 from cnnlib.arch.resnet import BROAD, DEPTHS, SMALL_DEPTHS, SMALL_WIDTHS, Block, Branch, Plan, Shortcut
 from cnnlib.arch.resnext import aggregated
+from cnnlib.init import he_normal
 from cnnlib.layers import Layers, chain, conv
 
 
@@ -84,7 +84,22 @@ def identity(branch: Branch, shortcut: Shortcut, reduction: int) -> Block:
     return resnet.residual(branch, gated)
 
 
-PLACES = {"standard": standard, "pre": pre, "post": post, "identity": identity}
+def inside(branch: Branch, shortcut: Shortcut, reduction: int) -> Block:
+    """SE_3x3: within the branch, behind the 3 x 3 of a bottleneck, on fewer channels.
+
+    That is behind the branch's last ReLU; in a branch of two 3 x 3, behind the first of them.
+    """
+
+    def gated(c_in: int, c_out: int, stride: int) -> Layers:
+        layers = list(branch(c_in, c_out, stride).items())
+        last = max(i for i, (_, layer) in enumerate(layers) if isinstance(layer, nn.ReLU))
+        width = layers[last - 1][1].num_features  # of the norm in front of it
+        return dict([*layers[: last + 1], ("se", SqueezeExcite(width, reduction)), *layers[last + 1 :]])
+
+    return resnet.residual(gated, shortcut)
+
+
+PLACES = {"standard": standard, "pre": pre, "post": post, "identity": identity, "inside": inside}
 
 
 # ---- networks ----

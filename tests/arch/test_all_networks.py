@@ -110,6 +110,22 @@ def test_an_image_that_does_not_fit_is_refused_with_the_rule(name):
         on_meta(name)(torch.empty(3, 300, 300, device="meta"))
 
 
+@pytest.mark.parametrize(
+    ("name", "convs", "relus"),
+    [
+        ("alexnet", 5, 5 + 2), ("vgg16", 13, 13 + 2), ("nin", 12, 12), ("googlenet", 57, 57),
+        ("resnet18", 17 + 3, 1 + 8 * 2), ("resnet50", 49 + 4, 1 + 16 * 3), ("plain20_cifar", 19, 19),
+        ("preresnet50", 49 + 4, 16 * 3 + 1), ("densenet121", 120, 1 + 58 * 2 + 3 + 1),
+        ("squeezenet1_1", 26, 1 + 8 * 2 + 1), ("inception_v3", 94, 94), ("seresnet50", 49 + 4 + 32, 1 + 16 * 4),
+    ],
+)  # fmt: skip
+def test_so_many_convolutions_and_relus_run(name, convs, relus):
+    """Counted on the way through, by the papers' tables: shortcuts and gates are added apart."""
+    rows = cnnlib.trace(on_meta(name), cnnlib.arch.image_shape(name)).rows
+    ran = [row.kind.lower() for row in rows]
+    assert (ran.count("conv2d"), ran.count("relu")) == (convs, relus)
+
+
 @pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n not in modern.NETWORKS])
 def test_from_scratch_means_from_scratch(name):
     """Every layer is torch.nn's own or ours; none comes out of a library of networks."""

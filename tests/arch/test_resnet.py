@@ -6,7 +6,8 @@ from torch import nn
 from twins import noise, on_meta, order
 
 import cnnlib
-from cnnlib.arch import common, resnet
+from cnnlib import init
+from cnnlib.arch import resnet
 from cnnlib.layers import Residual, ZeroPad
 
 BRANCHES = {"basic": resnet.basic, "bottleneck": resnet.bottleneck}
@@ -140,7 +141,7 @@ def energies(scale, depth=24):
     torch.manual_seed(0)
     x, out = noise(4, 96, 8, 8), []
     for _ in range(depth):
-        conv = common.he_normal(nn.Conv2d(96, 96, 3, padding=1, padding_mode="circular", bias=False))
+        conv = init.he_normal(nn.Conv2d(96, 96, 3, padding=1, padding_mode="circular", bias=False))
         with torch.no_grad():
             conv.weight *= scale
             x = conv(x).relu()
@@ -154,13 +155,33 @@ def test_that_start_keeps_the_energy_at_every_depth_and_half_the_variance_loses_
     assert lost[-1] / lost[0] == pytest.approx(0.5**23 * kept[-1] / kept[0], rel=1e-3)
 
 
+def test_glorots_start_keeps_the_variance_of_tanh_and_halves_that_of_relu():
+    """Glorot counts on units that are linear near zero; behind a ReLU half of the energy is gone at each layer."""
+    torch.manual_seed(0)
+    net = init.glorot_uniform(nn.Sequential(*(nn.Linear(256, 256) for _ in range(12))))
+    bound = (6 / 512) ** 0.5
+    assert all(m.weight.abs().max() <= bound and not m.bias.any() for m in net)
+    assert net[0].weight.var().item() == pytest.approx(2 / 512, rel=0.05)
+    left = {}
+    with torch.no_grad():
+        for name, act in (("linear", nn.Identity()), ("relu", nn.ReLU())):
+            x, energy = noise(512, 256), []
+            for layer in net:
+                x = act(layer(x))
+                energy.append(x.square().mean().item())
+            left[name] = energy
+    assert all(0.7 < e < 1.4 for e in left["linear"])
+    steps = [b / a for a, b in zip(left["relu"], left["relu"][1:], strict=False)]
+    assert all(0.35 < step < 0.65 for step in steps) and left["relu"][-1] < 2**-10
+
+
 def test_in_a_residual_network_the_energy_grows_by_a_share_a_block_and_in_a_plain_one_it_does_not():
     """At the start each branch ends in a norm, so it adds variance 1 to what the shortcut carries."""
     torch.manual_seed(0)
     grown = {}
     for kind, block in (("residual", resnet.residual(resnet.basic)), ("plain", resnet.plain(resnet.basic))):
         blocks = [block(16, 16, 1) for _ in range(12)]
-        x = common.he_normal(nn.Sequential(*blocks)) and noise(8, 16, 12, 12).relu()
+        x = init.he_normal(nn.Sequential(*blocks)) and noise(8, 16, 12, 12).relu()
         with torch.no_grad():
             energy = [(x := b(x)).square().mean().item() for b in blocks]
         grown[kind] = energy

@@ -58,6 +58,14 @@ def test_each_place_by_hand():
     assert isinstance(b.downsample, senet.SqueezeExcite)
 
 
+def test_inside_a_bottleneck_the_gate_follows_the_3x3_and_is_smaller():
+    torch.manual_seed(0)
+    b, x = senet.inside(resnet.bottleneck, resnet.option_b, 4)(64, 64, 1).eval(), noise(2, 64, 6, 6)
+    y = b.bn2(b.conv2(b.bn1(b.conv1(x)).relu())).relu()
+    assert torch.equal(b(x), (b.bn3(b.conv3(b.se(y))) + x).relu())
+    assert b.se.fc1.in_channels == 16 and order([b.conv2, b.bn2, b.relu2, b.se]) == "conv bn relu se"
+
+
 def test_each_place_adds_the_same_parameters():
     gate = sum(p.numel() for p in senet.SqueezeExcite(8, 4).parameters())
     plain = sum(p.numel() for p in resnet.residual(resnet.basic)(8, 8, 1).parameters())
