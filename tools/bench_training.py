@@ -1,6 +1,6 @@
 """Our training loop against the plain one of the tutorials: DataLoader, torchvision's transforms, a step a batch.
 
-    python tools/bench_training.py                     LeNet-5 as lectures draw it, a small ResNet, five rounds (some minutes)
+    python tools/bench_training.py                     LeNet as lectures draw it, a small ResNet, five rounds
     python tools/bench_training.py lenet_lecture --rounds 3
 
 Same network, images, crop and flip, recipe and first weights. The plain loop runs with 0, 1 and 2 workers (as many
