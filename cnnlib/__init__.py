@@ -15,8 +15,9 @@ _HOME = {
 }
 _MODULES = {
     "arch", "augment", "calibration", "classify", "conventions", "cost", "datasets", "diagram",
-    "ensemble", "grading", "layers", "measure", "pareto", "plot", "probe", "roofline", "runs",
-    "schedule", "shapes", "show", "table", "train", "weights",
+    "ensemble", "folder", "grading", "layers", "league", "measure", "pareto", "plot", "probe", "recipes",
+    "roofline", "runs",
+    "schedule", "shapes", "show", "stream", "table", "train", "views", "weights",
 }  # fmt: skip
 
 __all__ = sorted(_HOME.keys() | _MODULES)

@@ -21,7 +21,8 @@ ORDER = [
     "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "ensemble", "calibration",
     "kept", "recipes", "transfer", "tiny", "judge", "reach", "deconv", "occlude", "cam", "alias", "gradients", "probe",
     "style", "pictures", "heat", "guesses", "versus", "bubbles", "plot", "graph", "svg", "layout", "diagram", "show",
-    "experiment", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
+    "experiment", "experiments", "book", "running", "runs", "league", "grading", "costs", "training",
+    "cli", "__main__",
 ]  # fmt: skip
 
 

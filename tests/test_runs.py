@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import cnnlib
-from cnnlib import book, datasets, experiments, judge, meters, running, runs
+from cnnlib import book, datasets, experiments, judge, league, meters, running, runs
 from cnnlib.datasets import Images
 from cnnlib.experiment import Experiment, Side
 from cnnlib.experiments import EXPERIMENTS
@@ -227,6 +227,22 @@ def test_the_league_has_every_family_and_one_budget():
     assert max(budgets) <= 1.05 * min(budgets)
     paired = {name for pair in league.pairs for name in pair}
     assert paired == set(small)
+
+
+def test_the_league_is_a_table_best_first():
+    def one(net, seed, accuracy):
+        return {"net": net, "seed": seed, "rows": [{"valid_acc": accuracy}], "cpu_s": 30.0 + seed}
+
+    names = ("lenet_small", "vgg_small")
+    made = [one(name, seed, 0.7 + 0.1 * i + 0.01 * seed) for i, name in enumerate(names) for seed in range(3)]
+    stored = {
+        "runs": made,
+        "sides": {name: {"epochs": 4.0} for name in names},
+        "step_bytes": dict.fromkeys(names, 9),
+    }
+    first, second = league.places(stored)
+    assert (first.name, first.accuracy, first.spread, first.cpu_seconds) == ("vgg_small", 81, 1, 31)
+    assert (second.name, second.params, second.macs) == ("lenet_small", 247_070, 5_513_400)
 
 
 def test_unknown_experiments_and_few_seeds_are_refused(tiny):

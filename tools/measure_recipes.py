@@ -1,0 +1,71 @@
+"""What the settings for speed are worth on this machine: time of a training step, as it is and with each of them.
+
+    python tools/measure_recipes.py                          every small network of the book
+    python tools/measure_recipes.py resnet_small --device cuda --batch 128 --compile
+
+CPU time of the process on the CPU, so that other programs matter little; the wall clock elsewhere.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from statistics import median
+
+import torch
+from torch import Generator
+
+import cnnlib
+from cnnlib.meters import home, timed
+from cnnlib.parallel import World
+from cnnlib.recipe import Recipe
+from cnnlib.step import Step
+from cnnlib.table import Table
+
+PLAIN = Recipe(1)
+SETTINGS = {"channels_last": replace(PLAIN, channels_last=True), "amp": replace(PLAIN, amp=True)}
+
+
+def seconds(name, recipe, batch, device, steps):
+    """Median of ``steps`` training steps after two that warm up."""
+    net = cnnlib.build(name).to(device).train()
+    if recipe.channels_last:
+        net.to(memory_format=torch.channels_last)
+    draw = Generator().manual_seed(0)
+    x = torch.rand(batch, *cnnlib.arch.image_shape(name), generator=draw).to(device)
+    y = torch.randint(10, (batch,), generator=draw).to(device)
+    step = Step(net, recipe, World())
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    times = [timed(lambda: step(x, y, 0.01, batch, draw), device, clock) for _ in range(steps + 2)]
+    return median(times[2:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    small = [name for name in cnnlib.list_models() if name.endswith("_small")]
+    parser.add_argument("networks", nargs="*", default=small)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument(
+        "--compile", action="store_true", help="also torch.compile, which takes minutes a network"
+    )
+    args = parser.parse_args()
+    settings = SETTINGS | ({"compile": replace(PLAIN, compile=True)} if args.compile else {})
+    device, rows = home(args.device), []
+    for name in args.networks:
+        plain = seconds(name, PLAIN, args.batch, device, args.steps)
+        others = [seconds(name, recipe, args.batch, device, args.steps) for recipe in settings.values()]
+        rows.append((name, f"{1000 * plain:.1f}", *(f"{plain / other:.2f}" for other in others)))
+        print(*rows[-1], flush=True)
+    columns = ("network", "ms a step", *settings)
+    print(
+        Table(
+            columns,
+            rows,
+            f"Training steps of {args.batch} images on {device}: times as fast with each setting.",
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
