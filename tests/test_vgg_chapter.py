@@ -52,9 +52,9 @@ def test_plain_depth_breaks_training_at_19_layers_and_normalisation_does_not_let
     assert min(min(taught[f"vgg{d} + BN"]) for d in (11, 13, 16, 19)) > 0.8
 
 
-def test_every_side_of_the_probe_chose_the_highest_rate():
+def test_no_side_of_the_probe_wanted_a_higher_rate():
     stored = runs.load("vgg-transfer")
-    assert set(stored["rates"].values()) == {max(stored["recipe"]["peaks"])}
+    assert max(stored["rates"].values()) < max(stored["recipe"]["peaks"])
 
 
 def test_the_naive_module_with_all_filters_is_behind_and_costs_more():
