@@ -114,6 +114,8 @@ def script_key(script):
 
 def trim_page(app, pagename, templatename, context, doctree):
     """Drop what the site does not use and scripts that stand twice; point the edit button at the text."""
+    if 'class="cnn-table sortable"' in context.get("body", ""):
+        app.add_js_file("sortable.js", loading_method="defer")
     # Sphinx gives MathJax also to pages that only list others with formulas.
     formulas = doctree is not None and doctree.next_node(
         lambda n: isinstance(n, (nodes.math, nodes.math_block))

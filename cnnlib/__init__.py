@@ -14,9 +14,9 @@ _HOME = {
     "check": "grading",
 }
 _MODULES = {
-    "arch", "augment", "classify", "conventions", "cost", "datasets", "diagram", "grading", "layers", "measure",
-    "plot", "probe", "roofline", "runs", "schedule", "shapes", "show", "table", "train",
-    "weights",
+    "arch", "augment", "calibration", "classify", "conventions", "cost", "datasets", "diagram",
+    "ensemble", "grading", "layers", "measure", "pareto", "plot", "probe", "roofline", "runs",
+    "schedule", "shapes", "show", "table", "train", "weights",
 }  # fmt: skip
 
 __all__ = sorted(_HOME.keys() | _MODULES)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cnnlib import cost
-from cnnlib.experiments import Experiment
+from cnnlib.experiment import Experiment
 from cnnlib.recipe import words
 
 
@@ -50,6 +50,7 @@ def header(name: str, experiment: Experiment, device: torch.device) -> dict:
             }
             for label, side in experiment.sides.items()
         },
+        **({"views": list(experiment.views)} if experiment.views else {}),
         "device": f"{device}{threads}",
         "versions": {v.__name__: v.__version__ for v in (torch, np)} | {"python": platform.python_version()},
     }  # fmt: skip
@@ -83,7 +84,9 @@ class Book:
             if all(before.get(key) == self.record[key] for key in fixed):
                 # A side that came in, or changed, starts anew; the others go on.
                 same = {label for label, side in before["sides"].items() if now.get(label) == side}
-                self.record["step_bytes"] = {k: v for k, v in before.get("step_bytes", {}).items() if k in same}
+                self.record["step_bytes"] = {
+                    k: v for k, v in before.get("step_bytes", {}).items() if k in same
+                }
                 for key in ("search", "runs"):
                     self.record[key] = [entry for entry in before[key] if entry["net"] in same]
 

@@ -24,6 +24,39 @@ def key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+def tensors_in(tree: object) -> list[Tensor]:
+    """All tensors in a structure; the usual ones, which are flat, take a short way."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if type(tree) in (tuple, list):
+        return [t for part in tree if not isinstance(part, PLAIN) for t in tensors_in(part)]
+    return [] if isinstance(tree, PLAIN) else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
+
+
+PLAIN = (int, float, str, type(None), torch.dtype, torch.device)
+
+
+def _batch_norm(x: Tensor, *settings: object) -> tuple[Tensor, Tensor, Tensor] | None:
+    training = settings[4]
+    return None if training else (x.new_empty_strided(x.shape, x.stride()), x.new_empty(0), x.new_empty(0))
+
+
+def _cat(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
+    first = parts[0]
+    shape, axis = list(first.shape), axis % max(first.ndim, 1)
+    for part in parts[1:]:
+        rest = [n for i, n in enumerate(part.shape) if i != axis]
+        if part.dtype != first.dtype or rest != [n for i, n in enumerate(shape) if i != axis]:
+            return None
+        shape[axis] += part.shape[axis]
+    return first.new_empty(shape)
+
+
+# Operations whose result PyTorch works out in Python, slowly, on a device without numbers: -> the result, or None
+# where the general way must be gone.
+SHORTCUTS = {aten.native_batch_norm: _batch_norm, aten.cat: _cat}
+
+
 @dataclass
 class Event:
     """One operation that did arithmetic or made a new map."""
@@ -83,7 +116,7 @@ class Counter(TorchDispatchMode):
         name = next((n for n in names if n.startswith(inside)), names[0])
         call = self._calls[name] = self._calls.get(name, -1) + 1
         frame = Frame(
-            name, module, call, [tuple(t.shape) for t in tree_leaves(args) if isinstance(t, Tensor)]
+            name, module, call, [tuple(t.shape) for t in tensors_in(args)]
         )
         if module._buffers and not module._modules:  # a layer's: also those that only training uses
             own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
@@ -95,7 +128,7 @@ class Counter(TorchDispatchMode):
         """A module ends with this output."""
         frame = self.stack.pop()
         frame.live = self.live
-        first = next((t for t in tree_leaves(out) if isinstance(t, Tensor)), None)
+        first = next(iter(tensors_in(out)), None)
         if first is not None:
             frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
 
@@ -125,17 +158,15 @@ class Counter(TorchDispatchMode):
         del self._held[held]
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket is aten.native_batch_norm and not args[5]:
-            # In evaluation the shape is the input's; PyTorch would work it out from the formula, op by op.
-            x = args[0]
-            result = torch.empty_like(x), x.new_empty(0), x.new_empty(0)
-        else:
+        packet, shortcut = func.overloadpacket, SHORTCUTS.get(func.overloadpacket)
+        result = shortcut(*args) if shortcut else None
+        if result is None:
             result = func(*args, **(kwargs or {}))
-        outs = [t for t in tree_leaves(result) if isinstance(t, Tensor)]
-        ins = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        outs = tensors_in(result)
+        ins = tensors_in((args, kwargs))
         if not outs or not ins:
             return result
-        packet, out, work, layer = func.overloadpacket, outs[0], Work(), False
+        out, work, layer = outs[0], Work(), False
         rule, move = RULES.get(packet), FREE.get(packet)
         if rule is not None:
             work, layer = rule.work(args, out), rule.layer

@@ -1,17 +1,17 @@
-"""What an experiment is: sides to compare, and how all of them are trained and judged."""
+"""What an experiment is: sides trained alike, and what is compared with what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 
 from cnnlib.augment import Augment
 from cnnlib.cost import trace
 from cnnlib.datasets import Images
 from cnnlib.judge import TEST_ACCURACY, Metric
-from cnnlib.train import Recipe
+from cnnlib.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Experiment:
     The rate rises from 0 to its peak over a fifth of the run and falls back to 0. ``pairs``: which side is
     compared with which. ``images``: how many training images are used. ``equal_macs``: the epochs of the recipe
     are those of the first side, and the others train for as many as cost the same. ``unequal``: why the sides may
-    spend different arithmetic, where they do.
+    spend different arithmetic, where they do. ``views``: how each trained network looks at the test images, when its
+    answers (logits) are kept beside the rows.
     """
 
     question: str
@@ -42,6 +43,7 @@ class Experiment:
     metric: Metric = TEST_ACCURACY
     equal_macs: bool = False
     unequal: str = ""
+    views: Mapping[str, Callable[[nn.Module, Images], Tensor]] = field(default_factory=dict)
 
     def epochs(self) -> dict[str, float]:
         """How long each side trains, to a hundredth of a pass over the images."""

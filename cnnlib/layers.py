@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -147,3 +148,29 @@ class WithHeads(nn.Module):
             if self.training and name in self.heads:
                 told.insert(0, getattr(self, self.heads[name])(x))
         return self.outputs(x, *told) if self.training else x
+
+
+class Unfit(ValueError):
+    """A batch of images that a network cannot take."""
+
+
+@dataclass(frozen=True)
+class Takes:
+    """Stands in front of a network and refuses what it cannot take, in a sentence that names the rule."""
+
+    name: str
+    channels: int
+    smallest: int
+    largest: int | None
+
+    def __call__(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """As a forward pre-hook."""
+        shape = tuple(inputs[0].shape) if inputs else ()
+        if len(shape) != 4 or shape[1] != self.channels:
+            need = f"a batch (N, {self.channels}, H, W)"
+        elif min(shape[2:]) < self.smallest or (self.largest and max(shape[2:]) > self.largest):
+            span = f"{self.smallest} to {self.largest}" if self.largest else f"at least {self.smallest}"
+            need = f"images of {span} pixels a side"
+        else:
+            return
+        raise Unfit(f"{self.name} got {shape}: need {need}")

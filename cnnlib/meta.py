@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
+
+from cnnlib.layers import Unfit
 
 Shape = tuple[int, ...]
 
@@ -23,6 +27,39 @@ def _collect(value: object, found: dict[int, Tensor], seen: set[int]) -> None:
         for item in inner.values() if isinstance(inner, dict) else inner:
             if isinstance(item, Tensor | nn.Module) or (isinstance(item, dict | list | tuple | set) and item):
                 _collect(item, found, seen)
+
+
+_ATOMS = (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device)
+
+
+def _clone(value: object, memo: dict[int, object]) -> object:
+    """``copy.deepcopy``, with a short way for modules and plain containers: a network is little else."""
+    if isinstance(value, _ATOMS):
+        return value
+    if id(value) in memo:
+        return memo[id(value)]
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        new = memo[id(value)] = kind()
+        new.update((_clone(k, memo), _clone(v, memo)) for k, v in value.items())
+        return new
+    if kind is list:
+        new = memo[id(value)] = []
+        new.extend(_clone(v, memo) for v in value)
+        return new
+    if isinstance(value, nn.Module) and _plain(kind):
+        new = memo[id(value)] = kind.__new__(kind)
+        state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
+        new.__setstate__({k: _clone(v, memo) for k, v in state.items()})
+        return new
+    return copy.deepcopy(value, memo)
+
+
+@cache
+def _plain(kind: type) -> bool:
+    """Does this class of modules copy itself as ``nn.Module`` does?"""
+    ways = ("__deepcopy__", "__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+    return all(getattr(kind, way, None) is getattr(nn.Module, way, None) for way in ways)
 
 
 def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -104,7 +141,7 @@ class MetaCopy:
             _collect(net, found, set())
             memo = {key: _without_numbers(tensor, dtype) for key, tensor in found.items()}
             self.held = list(memo.values())  # deepcopy writes more into the memo
-            self.module = copy.deepcopy(net, memo)
+            self.module = _clone(net, memo)
         if any(
             isinstance(t, UninitializedTensorMixin) for t in self.tensors()
         ):  # lazy layers: a first, uncounted run
@@ -152,6 +189,8 @@ class MetaCopy:
                 mode,
             ):
                 return self.module(*inputs)
+        except Unfit:
+            raise  # a network of the book says itself what it needs
         except Exception as error:
             name, module, got = where()
             needs = _needs(module, got[0]) if got else ""

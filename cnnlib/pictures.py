@@ -21,14 +21,14 @@ def in_colour(x: np.ndarray, name: str) -> np.ndarray:
     return np.broadcast_to(x.transpose(0, 2, 3, 1), (*x.shape[:1], *x.shape[2:], 3))
 
 
-def _stretched(x: np.ndarray) -> np.ndarray:
+def stretched(x: np.ndarray) -> np.ndarray:
     """Each picture of its own scale: its smallest value black, its largest white, a constant one grey."""
     axes = tuple(range(1, x.ndim))
     low, high = x.min(axes, keepdims=True), x.max(axes, keepdims=True)
     return np.where(high > low, (x - low) / np.where(high > low, high - low, 1), 0.5)
 
 
-def _tiles(x: np.ndarray, cols: int, titles: Sequence[str] = ()) -> Axes:
+def tiles(x: np.ndarray, cols: int, titles: Sequence[str] = ()) -> Axes:
     """(N, H, W, 3) pictures in one Axes, row by row, with a title below each."""
     n, h, w = x.shape[:3]
     cols = min(cols, n)
@@ -57,13 +57,13 @@ def images(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
     titles = list(titles)
     if titles and len(titles) != len(shown):
         raise ValueError(f"{len(titles)} titles for {len(shown)} images: need one a image, or none")
-    return _tiles(shown, cols, titles)
+    return tiles(shown, cols, titles)
 
 
 @styled
 def filters(w: object, cols: int = 12) -> Axes:
     """First-layer filters (C_out, 1 or 3, h, w), each stretched to the full range from black to white."""
-    return _tiles(in_colour(_stretched(array(w).astype(float)), "w"), cols)
+    return tiles(in_colour(stretched(array(w).astype(float)), "w"), cols)
 
 
 @styled
@@ -73,7 +73,7 @@ def maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
     if x.ndim != 3:
         raise ValueError(f"x has shape {x.shape}: need the maps of one image, (C, H, W)")
-    return _tiles(in_colour(_stretched(x)[:, None], "x"), cols, list(titles))
+    return tiles(in_colour(stretched(x)[:, None], "x"), cols, list(titles))
 
 
 @styled
@@ -125,7 +125,7 @@ def sights(photo: object, rows: Iterable[object], cols: int = 2) -> Axes:
     ``rows``: of :func:`cnnlib.probe.sights` on images of the photo's size. The pixels that a gradient reaches
     stay bright; the frame stands around the window of the formula, cut at the edge of the photo.
     """
-    shown, tiles, titles = in_colour(array(photo)[None], "photo")[0], [], []
+    shown, squares, titles = in_colour(array(photo)[None], "photo")[0], [], []
     h, w = shown.shape[:2]
     thick = max(1, round(w / 110))
     for row in rows:
@@ -140,9 +140,9 @@ def sights(photo: object, rows: Iterable[object], cols: int = 2) -> Axes:
         down, right = np.maximum(top - y, y - top - high + 1), np.maximum(left - x, x - left - wide + 1)
         far = np.maximum(down, right)  # pixels outside the window
         tile[(far > 0) & (far <= thick)] = to_rgb(COLOURS[4])
-        tiles.append(tile)
+        squares.append(tile)
         titles.append(f"{row.layer}: {' × '.join(f'{s.size:g}' for s in row.window)} px")
-    return _tiles(np.stack(tiles), cols, titles)
+    return tiles(np.stack(squares), cols, titles)
 
 
 @styled

@@ -11,13 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnnlib.alias import folded
+from cnnlib.cam import class_maps
 from cnnlib.cost import trace
+from cnnlib.deconv import deconvnet, strongest
 from cnnlib.gradients import weight_gradients
+from cnnlib.occlude import occlusion
 from cnnlib.reach import footprint, layer_of, reached
 from cnnlib.shapes import Span
 
 __all__ = [
-    "GradientNorm", "Sight", "activations", "filters", "gradient_norms", "misread", "reached", "sights",
+    "GradientNorm", "Sight", "activations", "class_maps", "deconvnet", "filters", "folded", "gradient_norms",
+    "misread", "occlusion", "reached", "sights", "strongest",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Generator, nn
 
-from cnnlib import meters
+from cnnlib import kept, meters
 from cnnlib.book import Book
 from cnnlib.datasets import Split
 from cnnlib.evaluation import device as find_device
@@ -83,9 +83,12 @@ def _do(job: Job) -> dict:
         {k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in rows
     ]
     joules = energy()
+    looks = {} if job.search else job.experiment.views
+    answers = {view: kept.text(look(net, images[1])) for view, look in looks.items()}
     return {
         "net": job.label, "seed": job.seed, "rows": short,
         "wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(time.process_time() - busy, 1),
+        **({"answers": answers} if answers else {}),
         **({} if joules == meters.ABSENT else {"joules": round(joules, 1)}),
     }  # fmt: skip
 
@@ -162,7 +165,10 @@ def run(
             "runs", done, f"{job.label}, seed {job.seed}: {job.value(done):.2f} in {done['wall_s']:.0f} s"
         )
     stored = Path(root, "data", "runs", f"{name}.json")
-    book.save()
     stored.parent.mkdir(parents=True, exist_ok=True)
+    if experiment.views:
+        _, judge = _images(experiment.data, home)
+        kept.store(stored.with_suffix(".npz"), book.record["runs"], len(judge.classes))
+    book.save()
     os.replace(book.path, stored)
     return stored

@@ -6,12 +6,14 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from cnnlib import plot
+from torch import Tensor
+
+from cnnlib import kept, plot
 from cnnlib.experiments import EXPERIMENTS, named
 from cnnlib.judge import Comparison, compare
 from cnnlib.running import run
 
-__all__ = ["EXPERIMENTS", "compare", "judged", "load", "run", "show", "sides", "verdict"]
+__all__ = ["EXPERIMENTS", "answers", "compare", "judged", "load", "run", "show", "sides", "verdict"]
 
 
 # Stored runs
@@ -24,6 +26,18 @@ def load(name: str) -> dict:
     if not path.is_file():
         raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def answers(name: str) -> dict[str, Tensor]:
+    """What the trained networks of an experiment with ``views`` put out for the test images, "side/view" -> logits.
+
+    Each is (seeds, N, classes), the largest logit of an image set to 0; from data/runs/NAME.npz.
+    """
+    named(name)
+    path = Path(str(resources.files("cnnlib_data"))) / "runs" / f"{name}.npz"
+    if not path.is_file():
+        raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
+    return kept.load(path)
 
 
 def sides(stored: dict) -> dict[str, list[dict]]:

@@ -41,6 +41,7 @@ class Table:
     """Columns and rows that print as text and show as HTML in a notebook.
 
     ``caption`` stands above the rows and says the convention; the last row is set apart when ``total`` is true.
+    ``sortable``: on the site, the reader sorts the rows by a column; elsewhere they stand as they are.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Table:
         rows: Iterable[Sequence[object]],
         caption: str = "",
         total: bool = False,
+        sortable: bool = False,
     ) -> None:
         self.columns = tuple(columns)
         self.rows = tuple(tuple(row) for row in rows)
-        self.caption, self.total = caption, total
+        self.caption, self.total, self.sortable = caption, total, sortable
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise ValueError(
@@ -101,11 +103,12 @@ class Table:
             row(c, "td", ' class="total"' if self.total and i == len(cells) - 1 else "")
             for i, c in enumerate(cells)
         ]
+        kind = "cnn-table sortable" if self.sortable else "cnn-table"
         caption = f'<caption style="text-align:left">{escape(self.caption)}</caption>' if self.caption else ""
         return (
             '<div class="cnn-scroll" style="overflow-x:auto" tabindex="0" role="group" '
             f'aria-label="{escape(self.caption or "table", quote=True)}">'
-            f'<table class="cnn-table">{caption}<thead>{row(self.columns, "th")}</thead>'
+            f'<table class="{kind}">{caption}<thead>{row(self.columns, "th")}</thead>'
             f"<tbody>{''.join(body)}</tbody></table></div>"
         )
 

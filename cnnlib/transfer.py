@@ -40,7 +40,7 @@ def linear_probe(features: nn.Module, size: int, num_classes: int = 10) -> nn.Se
     return chain(features=Frozen(features), fc=nn.Linear(size, num_classes))
 
 
-def taught(build: Callable[[], nn.Module], train_set: Images, recipe: Recipe) -> nn.Module:
+def pretrained(build: Callable[[], nn.Module], train_set: Images, recipe: Recipe) -> nn.Module:
     """A network built and trained on a set; its seed follows from torch's random state, not from the recipe."""
     net = build()
     recipe = replace(recipe, seed=int(torch.randint(2**16, ())))

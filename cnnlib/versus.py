@@ -23,7 +23,9 @@ def _points(ax: Axes, x: Sequence[float], y: Sequence[float], kind: int, label: 
     ax.plot(x, y, ls="", marker=MARKS[kind], ms=6, color=COLOURS[kind], alpha=0.85, mec="white", label=label)
 
 
-def _named(ax: Axes, places: Mapping[str, tuple[float, float]], dots: Sequence[tuple[float, float]]) -> None:
+def name_points(
+    ax: Axes, places: Mapping[str, tuple[float, float]], dots: Sequence[tuple[float, float]]
+) -> None:
     """Writes the name beside each place, where it covers no dot, no other name and no border."""
     ax.figure.canvas.draw()
     renderer, to_pixels = ax.figure.canvas.get_renderer(), ax.transData.transform
@@ -97,7 +99,9 @@ def versus(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[A
         ax.margins(0.08)
         ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
     wanted = [row for row in rows if row["name"] in named]
-    _named(time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in wanted}, list(zip(x, y, strict=True)))
+    name_points(
+        time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in wanted}, list(zip(x, y, strict=True))
+    )
     off = [row for row in wanted if not 0.8 < row["memory"] / row["predicted_memory"] < 1.25]
-    _named(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in off}, dots)
+    name_points(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in off}, dots)
     return [time, memory]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib.arch import alexnet, lenet, modern
+from cnnlib.arch import alexnet, lenet
 from cnnlib.layers import LocalResponseNorm
 
 NAMES = [name for name in cnnlib.list_models() if name.startswith(("lenet", "alexnet"))]
@@ -220,10 +220,3 @@ def test_every_family_has_a_small_network():
 @pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n.endswith("_small")])
 def test_small_networks_have_a_quarter_of_a_million_parameters(name):
     assert 225_000 <= sum(p.numel() for p in cnnlib.build(name).parameters()) <= 275_000
-
-
-@pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n not in modern.NETWORKS])
-def test_from_scratch_means_from_scratch(name):
-    with torch.device("meta"):
-        net = cnnlib.build(name)
-    assert not [type(m) for m in net.modules() if type(m).__module__.startswith(("torchvision", "timm"))]

@@ -15,12 +15,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A module imports only from those above it.
 ORDER = [
-    "shapes", "table", "shipped", "layers", "ablate", "heads", "weights", "arch", "axes", "ops", "moves", "meta",
-    "counter", "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
+    "shapes", "pareto", "table", "shipped", "layers", "ablate", "heads", "weights", "arch", "axes", "ops", "moves",
+    "meta", "counter", "rows", "fold", "cost", "conventions", "meters", "roofline", "measure",
     "originals", "datasets", "classify", "augment", "schedule", "recipe", "average", "memory", "checkpoint",
-    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "recipes", "transfer",
-    "judge", "reach", "gradients",
-    "probe", "style", "pictures", "guesses", "versus", "plot", "graph", "svg", "layout", "diagram", "show",
+    "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train", "ensemble", "calibration",
+    "kept", "recipes", "transfer", "tiny", "judge", "reach", "deconv", "occlude", "cam", "alias", "gradients", "probe",
+    "style", "pictures", "heat", "guesses", "versus", "bubbles", "plot", "graph", "svg", "layout", "diagram", "show",
     "experiment", "experiments", "book", "running", "runs", "grading", "costs", "training", "cli", "__main__",
 ]  # fmt: skip
 

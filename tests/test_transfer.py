@@ -46,7 +46,7 @@ def test_what_is_taught_follows_from_the_random_state(images):
 
     def weights(seed):
         with seeded(seed):
-            return transfer.taught(build, images, Recipe(epochs=1, batch=8))[1].weight
+            return transfer.pretrained(build, images, Recipe(epochs=1, batch=8))[1].weight
 
     assert torch.equal(weights(1), weights(1)) and not torch.equal(weights(1), weights(2))
     with seeded(1):

@@ -9,6 +9,7 @@ from cnnlib import runs
 CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
 TOLD = {
     "vgg-one-7x7-vs-three-3x3": "vgg",
+    "vgg-7x7-vs-3x3-normalised": "vgg",
     "vgg-depth": "vgg",
     "vgg-transfer": "vgg",
     "googlenet-reduction": "googlenet",

@@ -28,6 +28,7 @@ from cnnlib.arch import (
     zfnet,
 )
 from cnnlib.arch.entry import Entry
+from cnnlib.layers import Takes
 from cnnlib.weights import Weights, find, load
 
 # In the order of the chapters.
@@ -70,7 +71,8 @@ def build(name: str, weights: str | None = None, **options: object) -> nn.Module
     need be, or ``"bundled"`` for ``squeezenet1_1``. Raises ``ValueError`` for an unknown name, an option that this
     network does not have, and weights that there are not, do not fit, or cannot be fetched.
     """
-    make = _entry(name).build
+    entry = _entry(name)
+    make = entry.build
     known = inspect.signature(make).parameters
     for option, value in options.items():
         if option not in known:
@@ -85,6 +87,8 @@ def build(name: str, weights: str | None = None, **options: object) -> nn.Module
         _need(trained, options)
     net = make(**options)
     net.name = name  # for the caption of a table
+    channels = options.get("in_channels", entry.image[0])
+    net.register_forward_pre_hook(Takes(name, channels, entry.smallest, entry.largest))
     return load(net, trained) if trained else net
 
 
@@ -122,3 +126,8 @@ def options(name: str) -> list[str]:
 def image_shape(name: str) -> tuple[int, int, int]:
     """The image (C, H, W) that the network ``name`` was designed for."""
     return _entry(name).image
+
+
+def image_sides(name: str) -> tuple[int, int | None]:
+    """The smallest and the largest image, in pixels a side, that the network ``name`` takes; mostly no largest."""
+    return _entry(name)[2:]

@@ -118,8 +118,8 @@ def small(
 
 
 NETWORKS = {
-    "alexnet": Entry(alexnet, IMAGENET),
-    "alexnet_2012": Entry(alexnet_2012, (3, 227, 227)),
-    "alexnet_lecture": Entry(alexnet, (3, 227, 227)),
-    "alexnet_small": Entry(small, DIGIT),
+    "alexnet": Entry(alexnet, IMAGENET, 63),
+    "alexnet_2012": Entry(alexnet_2012, (3, 227, 227), 227, 258),
+    "alexnet_lecture": Entry(alexnet, (3, 227, 227), 63),
+    "alexnet_small": Entry(small, DIGIT, 21, 28),
 }

@@ -167,7 +167,7 @@ def small(num_classes: int = 10, in_channels: int = 1, *, efficient: bool = Fals
 
 
 NETWORKS = {
-    **{name: Entry(partial(imagenet, plan), IMAGENET) for name, plan in PLANS.items()},
-    **{name: Entry(partial(cifar, plan), CIFAR) for name, plan in CIFAR_PLANS.items()},
-    "densenet_small": Entry(small, DIGIT),
+    **{name: Entry(partial(imagenet, plan), IMAGENET, 29) for name, plan in PLANS.items()},
+    **{name: Entry(partial(cifar, plan), CIFAR, 4) for name, plan in CIFAR_PLANS.items()},
+    "densenet_small": Entry(small, DIGIT, 8),
 }

@@ -13,7 +13,9 @@ IMAGENET = (3, 224, 224)
 
 
 class Entry(NamedTuple):
-    """How to build a network, and the image (C, H, W) it was designed for."""
+    """How to build a network, and the images it is for."""
 
     build: Callable[..., nn.Module]
-    image: tuple[int, int, int]
+    image: tuple[int, int, int]  # (C, H, W) that it was designed for
+    smallest: int = 1  # pixels a side
+    largest: int | None = None  # pixels a side, where a linear layer counts them

@@ -142,7 +142,7 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
 
 
 NETWORKS = {
-    "fractalnet20": Entry(partial(fractalnet, 3, (64, 128, 256, 512, 512)), CIFAR),
-    "fractalnet40": Entry(thin, CIFAR),
-    "fractalnet_small": Entry(small, DIGIT),
+    "fractalnet20": Entry(partial(fractalnet, 3, (64, 128, 256, 512, 512)), CIFAR, 32),
+    "fractalnet40": Entry(thin, CIFAR, 32),
+    "fractalnet_small": Entry(small, DIGIT, 16),
 }

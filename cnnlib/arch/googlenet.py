@@ -164,7 +164,7 @@ def googlenet(num_classes: int = 1000, in_channels: int = 3, aux: bool = False) 
 
 
 def googlenet_2014(num_classes: int = 1000, in_channels: int = 3, aux: bool = False) -> nn.Module:
-    """The paper's form, 6,998,552 parameters: (N, in_channels, H, W) -> (N, num_classes) logits; H, W >= 15.
+    """The paper's form, 6,998,552 parameters: (N, in_channels, H, W) -> (N, num_classes) logits; H, W >= 31.
 
     ``aux``: two more classifiers, for images of 224 pixels, 13,378,280 parameters in all; in training mode the
     answer is then ``Outputs``. The paper prints neither constants of its normalisation nor how weights start: the
@@ -216,7 +216,7 @@ def twin(share: float | None = None) -> nn.Sequential:
 
 
 NETWORKS = {
-    "googlenet": Entry(googlenet, IMAGENET),
-    "googlenet_2014": Entry(googlenet_2014, IMAGENET),
-    "googlenet_small": Entry(small, DIGIT),
+    "googlenet": Entry(googlenet, IMAGENET, 15),
+    "googlenet_2014": Entry(googlenet_2014, IMAGENET, 31),
+    "googlenet_small": Entry(small, DIGIT, 4),
 }

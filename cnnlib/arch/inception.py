@@ -214,4 +214,4 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
     )  # fmt: skip
 
 
-NETWORKS = {"inception_v3": Entry(inception_v3, IMAGE), "inception_small": Entry(small, DIGIT)}
+NETWORKS = {"inception_v3": Entry(inception_v3, IMAGE, 75), "inception_small": Entry(small, DIGIT, 7)}

@@ -197,6 +197,6 @@ def with_classifier(channels: int, num_classes: int, **layers: nn.Module) -> nn.
 
 
 NETWORKS = {
-    "inception_v4": Entry(inception_v4, IMAGE),
-    "inception_resnet_v2": Entry(inception_resnet_v2, IMAGE),
+    "inception_v4": Entry(inception_v4, IMAGE, 75),
+    "inception_resnet_v2": Entry(inception_resnet_v2, IMAGE, 75),
 }

@@ -161,7 +161,7 @@ def small(
 
 
 NETWORKS = {
-    "lenet5": Entry(lenet5, (1, 32, 32)),
-    "lenet_lecture": Entry(lenet_lecture, DIGIT),
-    "lenet_small": Entry(small, DIGIT),
+    "lenet5": Entry(lenet5, (1, 32, 32), 32, 35),
+    "lenet_lecture": Entry(lenet_lecture, DIGIT, 28, 31),
+    "lenet_small": Entry(small, DIGIT, 28, 31),
 }

@@ -24,3 +24,4 @@ NAMES = {
     "convnext_tiny": "convnext_tiny",
 }
 NETWORKS = {ours: Entry(partial(_torchvision, theirs), IMAGENET) for ours, theirs in NAMES.items()}
+NETWORKS["convnext_tiny"] = NETWORKS["convnext_tiny"]._replace(smallest=32)  # four steps of 4, 2, 2 and 2

@@ -80,7 +80,7 @@ def nin(table: tuple[Mlp, ...], num_classes: int, in_channels: int = 3) -> nn.Se
 
 
 def imagenet(num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential:
-    """Four mlpconv layers, 7.6 M parameters: (N, in_channels, H, W) -> (N, num_classes) logits; H, W >= 51."""
+    """Four mlpconv layers, 7.6 M parameters: (N, in_channels, H, W) -> (N, num_classes) logits; H, W >= 39."""
     return nin(IMAGENET_TABLE, num_classes, in_channels)
 
 
@@ -95,7 +95,7 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
 
 
 NETWORKS = {
-    "nin": Entry(imagenet, (3, 227, 227)),
-    "nin_cifar": Entry(cifar, CIFAR),
-    "nin_small": Entry(small, DIGIT),
+    "nin": Entry(imagenet, (3, 227, 227), 39),
+    "nin_cifar": Entry(cifar, CIFAR, 4),
+    "nin_small": Entry(small, DIGIT, 4),
 }

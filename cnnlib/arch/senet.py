@@ -147,6 +147,6 @@ PLANS = {
 }
 NETWORKS = {
     **{name: Entry(partial(resnet.imagenet, plan), IMAGENET) for name, plan in PLANS.items()},
-    "senet154": Entry(senet154, IMAGENET),
+    "senet154": Entry(senet154, IMAGENET, 3),
     "senet_small": Entry(small, DIGIT),
 }

@@ -81,6 +81,7 @@ PLANS = {
     "squeezenet1_0_complex_bypass": Plan(7, 96, (2, 5, 9), fire=complex_bypass),
     "squeezenet1_1": Plan(3, 64, (2, 4, 6)),
 }
+SMALLEST = {7: 21, 3: 17}  # kernel of the first convolution: pixels a side that the pools need
 # Half of the channels, a little wider where they squeeze, and a step of 1 at the start.
 SMALL_FIRES = ((11, 32), (11, 32), (22, 64), (22, 64), (33, 96), (33, 96), (44, 128), (44, 128))
 SMALL = Plan(3, 32, (2, 4), SMALL_FIRES, stride=1)
@@ -118,6 +119,9 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
 
 
 NETWORKS = {
-    **{name: Entry(partial(squeezenet, plan), IMAGENET) for name, plan in PLANS.items()},
-    "squeezenet_small": Entry(small, DIGIT),
+    **{
+        name: Entry(partial(squeezenet, plan), IMAGENET, SMALLEST[plan.kernel])
+        for name, plan in PLANS.items()
+    },
+    "squeezenet_small": Entry(small, DIGIT, 6),
 }

@@ -120,7 +120,7 @@ def windows(
 
 
 NETWORKS = {
-    **{name: Entry(partial(vgg, depths, False), IMAGENET) for name, depths in DEPTHS.items()},
-    **{f"{name}_bn": Entry(partial(vgg, depths, True), IMAGENET) for name, depths in DEPTHS.items()},
-    "vgg_small": Entry(small, DIGIT),
+    **{name: Entry(partial(vgg, depths, False), IMAGENET, 32) for name, depths in DEPTHS.items()},
+    **{f"{name}_bn": Entry(partial(vgg, depths, True), IMAGENET, 32) for name, depths in DEPTHS.items()},
+    "vgg_small": Entry(small, DIGIT, 24, 31),
 }

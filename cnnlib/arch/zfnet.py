@@ -82,6 +82,6 @@ def small(
 
 
 NETWORKS = {
-    **{name: Entry(partial(zfnet, widths), IMAGENET) for name, widths in WIDTHS.items()},
-    "zfnet_small": Entry(small, DIGIT),
+    **{name: Entry(partial(zfnet, widths), IMAGENET, 223, 254) for name, widths in WIDTHS.items()},
+    "zfnet_small": Entry(small, DIGIT, 26, 41),
 }

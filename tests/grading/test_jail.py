@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,12 +223,31 @@ def spy():
 # What it can leave behind
 
 
-def processes():
+def marked(mark):
+    """The jail, with an option in its command that tells its processes from those of other tests."""
+
+    def door(*given):
+        command = bwrap.jail(*given)
+        at = command.argv.index("-m")
+        return replace(command, argv=[*command.argv[:at], "-X", f"mark={mark}", *command.argv[at:]])
+
+    return door
+
+
+def processes(mark):
     found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             found[path.parent.name] = path.read_bytes()
-    return {pid for pid, line in found.items() if b"cnnlib.grading.child" in line}
+    return {pid for pid, line in found.items() if f"mark={mark}\0".encode() in line}
+
+
+def gone(mark, seconds=10):
+    """Whether no such process is left after a while."""
+    end = time.monotonic() + seconds
+    while processes(mark) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not processes(mark)
 
 
 DAEMON = """
@@ -242,12 +262,9 @@ def spy():
 
 
 def test_no_daemon_outlives_its_probe_or_its_jail(sheet):
-    before = processes()
-    start = time.monotonic()
-    spied(sheet, DAEMON)
-    assert time.monotonic() - start < 20
-    time.sleep(0.2)
-    assert processes() <= before
+    outcome = spied(sheet, DAEMON, door=marked("daemon"))
+    assert (outcome.status, "[1]" in outcome.message) == ("error", True), "it was not waited for"
+    assert gone("daemon")
     code = f"""{DAEMON}
 def stem():
     spy()
@@ -284,31 +301,29 @@ def test_whoever_kills_the_process_in_between_loses_that_probe_alone(sheet):
     assert run.outcomes[1].message == supervise.GONE
 
 
-def test_student_code_stops_with_a_grader_that_is_killed(sheet, tmp_path):
-    (tmp_path / "sheet.md").write_text(sheet.text)
+def test_student_code_stops_with_a_grader_that_is_killed(sheet):
     code = f"""
-from pathlib import Path
-from cnnlib.grading import bwrap, source, supervise
-sheet = source.sheet_of(Path({str(tmp_path / "sheet.md")!r}).read_text())
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_jail import marked
+from cnnlib.grading import source, supervise
+text = open({str(sheet.path)!r}, encoding="utf-8").read()
 cells = [(1, "def stem():\\n    while True: pass")]
-given = source.constants(Path({str(tmp_path / "sheet.md")!r}).read_text())
-print("go", flush=True)
-supervise.run(sheet, cells, [supervise.Question("stem", [given])], supervise.Limits(100), bwrap.jail)
+question = supervise.Question("stem", [source.constants(text)])
+supervise.run(source.sheet_of(text), cells, [question], supervise.Limits(100), marked("killed"))
 """
-    before = processes()
-    grader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    grader.stdout.readline()
-    end = time.monotonic() + 20
-    while len(processes() - before) < 2 and time.monotonic() < end:
+    grader = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 60
+    while (
+        len(processes("killed")) < 3 and time.monotonic() < end
+    ):  # bubblewrap, the process in between, a probe
         time.sleep(0.05)
-    assert processes() - before
+    assert len(processes("killed")) >= 3
     grader.kill()
     grader.wait()
-    grader.stdout.close()
-    end = time.monotonic() + 2
-    while processes() - before and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not processes() - before
+    assert gone("killed")
 
 
 # As a plain user

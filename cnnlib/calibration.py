@@ -1,0 +1,59 @@
+"""Is a network right as often as it says? Confidence beside accuracy, in bins.
+
+Chuan Guo, Geoff Pleiss, Yu Sun, Kilian Q. Weinberger: On Calibration of Modern Neural Networks. ICML 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images whose largest probability lies in (low, high]: their share, mean confidence, share answered right."""
+
+    low: float
+    high: float
+    share: float
+    confidence: float
+    accuracy: float
+
+
+def bins(answers: Tensor, y: Tensor, count: int = 15) -> list[Bin]:
+    """Equally wide bins of confidence that hold at least one image.
+
+    ``answers``: logits or log-probabilities (N, C); ``y``: labels (N,).
+    """
+    if answers.ndim != 2 or answers.shape[:1] != y.shape or not len(y):
+        raise ValueError(
+            f"answers of shape {tuple(answers.shape)} and labels of {tuple(y.shape)}: need (N, C) and (N,)"
+        )
+    confidence, said = answers.double().softmax(1).max(1)
+    place = (confidence * count).ceil().clamp(1, count).long() - 1
+    found = []
+    for k in range(count):
+        held = place == k
+        if held.any():
+            right = (said[held] == y[held]).double().mean().item()
+            share = held.double().mean().item()
+            found.append(Bin(k / count, (k + 1) / count, share, confidence[held].mean().item(), right))
+    return found
+
+
+def error(found: Sequence[Bin]) -> float:
+    """Expected calibration error (ECE): the gap between confidence and accuracy, averaged over images."""
+    return sum(b.share * abs(b.confidence - b.accuracy) for b in found)
+
+
+def excess(found: Sequence[Bin]) -> float:
+    """Mean confidence less accuracy: above zero the network claims too much."""
+    return sum(b.share * (b.confidence - b.accuracy) for b in found)
+
+
+def surprise(answers: Tensor, y: Tensor) -> float:
+    """Mean of -log p of the true class, in nats: what training minimises (the negative log-likelihood)."""
+    return -answers.log_softmax(1)[torch.arange(len(y)), y].mean().item()

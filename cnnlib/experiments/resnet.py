@@ -1,0 +1,38 @@
+"""Depth with shortcuts and without."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from cnnlib import arch, datasets
+from cnnlib.ablate import without_norm
+from cnnlib.experiment import Experiment, Side
+from cnnlib.judge import TRAINING_ERROR
+from cnnlib.train import Recipe
+
+
+def _bare(name: str) -> nn.Module:
+    return without_norm(arch.build(name))
+
+
+EXPERIMENTS = {
+    "resnet-degradation": Experiment(
+        "The same blocks, 20 layers or 56, with shortcuts and without: does depth help or hurt the training error?",
+        datasets.fashion_14,
+        1500,
+        {
+            **{f"plain {n}": Side(partial(arch.build, f"plain{n}_w8")) for n in (20, 56)},
+            **{f"residual {n}": Side(partial(arch.build, f"resnet{n}_w8")) for n in (20, 56)},
+            **{f"plain {n}, no BN": Side(partial(_bare, f"plain{n}_w8")) for n in (20, 56)},
+        },
+        tuple((f"{kind} 56", f"{kind} 20") for kind in ("plain", "residual"))
+        + tuple((f"residual {n}", f"plain {n}") for n in (20, 56))
+        + tuple((f"plain {n}, no BN", f"plain {n}") for n in (20, 56)),
+        Recipe(epochs=10, batch=32, decay=1e-4),
+        rates=(0.01, 0.03, 0.1),
+        unequal="the question is what more layers bring; both sides see the same images equally often",
+        metric=TRAINING_ERROR,  # the question is whether it can be trained at all
+    ),
+}

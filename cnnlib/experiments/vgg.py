@@ -1,0 +1,93 @@
+"""Small windows, depth, and what features are worth elsewhere."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import combinations
+
+from torch import nn
+
+from cnnlib import datasets, transfer
+from cnnlib.arch import vgg
+from cnnlib.experiment import Experiment, Side
+from cnnlib.experiments.starts import suited
+from cnnlib.schedule import Linear
+from cnnlib.train import Recipe
+
+
+def _vgg_windows(question: str, **choices: object) -> Experiment:
+    """Windows of 3 x 3 and of 7 x 7 that see the same; the large ones are narrower, so that the MACs agree."""
+
+    def side(**size: object) -> Side:
+        return Side(partial(suited, "relu", vgg.windows, **size, **choices))
+
+    small = {"kernel": 3, "depth": 3, "width": 16}
+    return Experiment(
+        question, datasets.fashion_mnist, 2000,
+        {
+            "three 3x3": side(**small),
+            "one 7x7": side(kernel=7, depth=1, width=12),
+            "three 3x3, one ReLU": side(**small, between=nn.Identity),
+        },
+        (("three 3x3", "one 7x7"), ("three 3x3", "three 3x3, one ReLU"), ("three 3x3, one ReLU", "one 7x7")),
+        Recipe(epochs=8, batch=32), rates=(0.01, 0.03, 0.1),
+    )  # fmt: skip
+
+
+def _vgg_twin(name: str, norm: bool) -> Side:
+    return Side(partial(suited, "relu", vgg.twin, depths=vgg.DEPTHS[name], norm=norm))
+
+
+def _vgg_features(taught: bool) -> nn.Module:
+    """VGG's convolutions under a new linear layer; ``taught`` on 2,000 images of clothes, or as they started."""
+    build = partial(suited, "relu", vgg.small)
+    if taught:
+        rate = Linear((0, 0.2, 1), (0, 0.03, 0))
+        clothes = datasets.fashion_mnist()[0].take(2000)
+        net = transfer.pretrained(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
+    else:
+        net = build()
+    return transfer.linear_probe(net.features, 64 * 3 * 3)
+
+
+def _pixels() -> nn.Module:
+    return transfer.linear_probe(nn.Identity(), 28 * 28)
+
+
+EXPERIMENTS = {
+    "vgg-one-7x7-vs-three-3x3": _vgg_windows(
+        "Three layers of 3 x 3 see what one of 7 x 7 sees. At equal arithmetic, which learns more?"
+    ),
+    "vgg-7x7-vs-3x3-normalised": _vgg_windows(
+        "The same with batch normalisation, so that every run trains: which learns more?", norm=True
+    ),
+    "vgg-depth": Experiment(
+        "Columns of Table 1, 11 to 19 layers, with and without batch normalisation: does depth pay at this size?",
+        datasets.fashion_mnist,
+        1500,
+        {f"{n}{' + BN' if norm else ''}": _vgg_twin(n, norm) for norm in (False, True) for n in vgg.DEPTHS},
+        (
+            ("vgg19", "vgg11"),
+            ("vgg19 + BN", "vgg11 + BN"),
+            ("vgg11 + BN", "vgg11"),
+            ("vgg19 + BN", "vgg19"),
+        ),  # fmt: skip
+        Recipe(epochs=8, batch=32),
+        rates=(0.01, 0.03, 0.1),
+        unequal="the question is what more layers bring; they cost more",
+    ),
+    "vgg-transfer": Experiment(
+        "Features learned from clothes, frozen: do they read 500 digits better than random ones, or than pixels?",
+        datasets.mnist,
+        500,
+        {
+            "clothes features": Side(partial(_vgg_features, True)),
+            "random features": Side(partial(_vgg_features, False)),
+            "pixels": Side(_pixels),
+        },
+        tuple(combinations(("clothes features", "random features", "pixels"), 2)),
+        Recipe(epochs=10, batch=32),
+        rates=(0.003, 0.01, 0.03),
+        unequal="the question is what features are worth, not what they cost",
+    ),
+}
