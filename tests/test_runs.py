@@ -13,7 +13,8 @@ from torch import nn
 import cnnlib
 from cnnlib import book, datasets, experiments, judge, meters, running, runs
 from cnnlib.datasets import Images
-from cnnlib.experiments import EXPERIMENTS, Experiment, Side
+from cnnlib.experiment import Experiment, Side
+from cnnlib.experiments import EXPERIMENTS
 from cnnlib.train import Recipe
 
 STORED = sorted(Path(runs.__file__).parents[1].joinpath("data/runs").glob("*.json"))
