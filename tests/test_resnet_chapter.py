@@ -1,0 +1,58 @@
+"""What the chapter on ResNet says of its stored run is what the run says."""
+
+from pathlib import Path
+from statistics import mean
+
+from cnnlib import runs
+
+TEXT = (Path(__file__).resolve().parents[1] / "chapters/resnet.md").read_text(encoding="utf8")
+NAME = "resnet-degradation"
+
+
+def missing(text):
+    return [str(c) for c in runs.verdict(NAME) if f"- {c}." not in text]
+
+
+def test_verdicts_are_pasted_word_for_word():
+    assert missing(TEXT) == []
+
+
+def test_a_changed_verdict_would_be_found():
+    assert len(missing(TEXT.replace("training error in the last epoch", "error"))) == len(runs.verdict(NAME))
+
+
+def last(which):
+    """Errors in per cent in the last epoch: side -> one a seed."""
+    return {
+        side: [100 * (1 - run["rows"][-1][which]) for run in kept]
+        for side, kept in runs.sides(runs.load(NAME)).items()
+    }
+
+
+def test_deeper_is_worse_on_training_and_test_images_and_only_without_shortcuts():
+    for which in ("train_acc", "valid_acc"):
+        error = last(which)
+        assert min(error["plain 56"]) > max(error["plain 20"])
+        assert max(error["residual 56"]) < min(error["plain 20"])
+        assert abs(mean(error["residual 56"]) - mean(error["residual 20"])) < 5
+
+
+def test_the_deep_plain_network_is_behind_in_every_pass_but_the_first():
+    curves = {
+        side: [[1 - row["train_acc"] for row in run["rows"]] for run in kept]
+        for side, kept in runs.sides(runs.load(NAME)).items()
+    }
+    for shallow, deep in zip(curves["plain 20"], curves["plain 56"], strict=True):
+        assert all(d > s for s, d in zip(shallow[1:], deep[1:], strict=True))
+
+
+def test_the_residual_networks_overfit_and_the_deep_plain_one_does_not():
+    train, test = last("train_acc"), last("valid_acc")
+    gap = {side: mean(test[side]) - mean(train[side]) for side in train}
+    assert gap["plain 56"] < 2 and gap["residual 20"] > 10 and gap["residual 56"] > 10
+
+
+def test_without_normalisation_most_of_56_layers_stay_at_chance_and_20_are_behind():
+    error = last("train_acc")
+    assert sum(e > 88 for e in error["plain 56, no BN"]) == 4
+    assert min(error["plain 20, no BN"]) > max(error["plain 20"])
