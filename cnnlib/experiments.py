@@ -10,9 +10,10 @@ from itertools import combinations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from cnnlib import arch, datasets, transfer
-from cnnlib.arch import alexnet, googlenet, lenet, vgg
+from cnnlib.arch import alexnet, googlenet, lenet, nin, vgg, zfnet
 from cnnlib.augment import Augment, crop, flip
 from cnnlib.cost import trace
 from cnnlib.datasets import Images
@@ -152,6 +153,23 @@ def _pixels() -> nn.Module:
     return transfer.linear_probe(nn.Identity(), 28 * 28)
 
 
+def clothes_14() -> tuple[Images, Images]:
+    """Fashion-MNIST at 14 x 14 pixels, each the mean of four: (N, 1, 14, 14)."""
+    train, test = (Images(F.avg_pool2d(s.x, 2), s.y, s.classes) for s in datasets.fashion_mnist())
+    return train, test
+
+
+def nin_14(*head: Callable[[], nn.Module]) -> nn.Sequential:
+    """NiN of two mlpconv layers, (N, 1, 14, 14) -> (N, 10); ``head``: layers in place of the global mean."""
+    rows = (nin.Mlp(5, 16, 16, 16, pad=2), nin.Mlp(3, 32, 32, None, pad=1))
+    net = nin.nin(rows, 10, 1)  # a map of 7 x 7 for each class
+    return nn.Sequential(*net[:-2], *(make() for make in head)) if head else net
+
+
+def _connected() -> nn.Module:
+    return nn.Linear(490, 10)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "lenet-relu-max-vs-tanh-avg": Experiment(
         "LeNet of 1998 squashed and averaged; lectures draw it with ReLU and max-pooling. Does that change pay?",
@@ -246,6 +264,35 @@ EXPERIMENTS: dict[str, Experiment] = {
         Recipe(epochs=6, batch=32),
         rates=(0.03, 0.1, 0.3),
         unequal="one side shows what the whole width would bring; the other two are equal",
+    ),
+    "zfnet-start": Experiment(
+        "Smaller windows and steps at the start, the same maps afterwards: does ZFNet's change pay at 28 pixels?",
+        datasets.fashion_mnist,
+        1500,
+        {
+            "small and dense": Side(zfnet.small),
+            "large and coarse": Side(partial(zfnet.small, kernel=9, strides=(2, 1))),
+        },
+        (("small and dense", "large and coarse"),),
+        Recipe(epochs=8, batch=32),
+        rates=(0.01, 0.03, 0.06),
+    ),
+    "nin-heads": Experiment(
+        "The same maps, read by their means or by a fully connected layer: which head overfits less?",
+        clothes_14,
+        200,  # few, so that overfitting shows
+        {
+            "global mean": Side(nin_14),
+            "connected": Side(partial(nin_14, nn.Flatten, _connected)),
+            "connected, dropout": Side(partial(nin_14, nn.Flatten, nn.Dropout, _connected)),
+        },
+        (
+            ("global mean", "connected"),
+            ("global mean", "connected, dropout"),
+            ("connected, dropout", "connected"),
+        ),
+        Recipe(epochs=60, batch=20),
+        rates=(0.02, 0.05),
     ),
 }
 
