@@ -47,3 +47,8 @@ def test_class_map_and_occlusion_find_the_coffee(trained):
     with torch.no_grad():
         chances = trained(torch.stack([on_the_coffee, on_the_table])).softmax(1)[:, label]
     assert chances[0] < chances[1] - 0.1
+
+
+def test_zfnets_start_loses_on_small_images():
+    (comparison,) = runs.verdict("zfnet-start")
+    assert comparison.word == "worse" and -4 < comparison.difference < -2
