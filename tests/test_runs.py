@@ -288,7 +288,7 @@ def test_a_stored_experiment_is_the_one_that_is_registered(path):
         assert len({run["seed"] for run in one}) >= 5, name
         assert all(len(run["rows"]) == math.ceil(epochs[name]) for run in one)
     assert len(runs.verdict(path.stem)) == len(experiment.pairs)
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 160_000  # 15 runs of 60 epochs
 
 
 def test_the_search_gave_each_side_its_best_rate():

@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from functools import partial
 
 from cnnlib.experiment import Experiment
-from cnnlib.experiments import alexnet, ensembles, googlenet, league, lenet, resnet, vgg
+from cnnlib.experiments import alexnet, ensembles, googlenet, league, lenet, nin, resnet, vgg, zfnet
 
 WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
 
 EXPERIMENTS: dict[str, Experiment] = {
     name: experiment
-    for chapter in (lenet, alexnet, vgg, googlenet, resnet, ensembles, league)
+    for chapter in (lenet, alexnet, zfnet, vgg, nin, googlenet, resnet, ensembles, league)
     for name, experiment in chapter.EXPERIMENTS.items()
 }
 

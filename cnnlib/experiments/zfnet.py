@@ -1,0 +1,25 @@
+"""ZFNet's change of the first layers, at a small scale."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cnnlib import datasets
+from cnnlib.arch import zfnet
+from cnnlib.experiment import Experiment, Side
+from cnnlib.train import Recipe
+
+EXPERIMENTS = {
+    "zfnet-start": Experiment(
+        "Smaller windows and steps at the start, the same maps afterwards: does ZFNet's change pay at 28 pixels?",
+        datasets.fashion_mnist,
+        1500,
+        {
+            "small and dense": Side(zfnet.small),
+            "large and coarse": Side(partial(zfnet.small, kernel=9, strides=(2, 1))),
+        },
+        (("small and dense", "large and coarse"),),
+        Recipe(epochs=8, batch=32),
+        rates=(0.01, 0.03, 0.06),
+    ),
+}
