@@ -87,7 +87,7 @@ EXPERIMENTS = {
         },
         tuple(combinations(("clothes features", "random features", "pixels"), 2)),
         Recipe(epochs=10, batch=32),
-        rates=(0.003, 0.01, 0.03),
+        rates=(0.03, 0.1, 0.3),
         unequal="the question is what features are worth, not what they cost",
     ),
 }
