@@ -36,6 +36,9 @@ notebooks: environment
 bench:
 	@$(PYTHON) tools/env.py $(VENV) requirements-bench.txt
 	$(VENV)/bin/python tools/bench_counters.py
+	$(VENV)/bin/python tools/bench_networks.py
+	$(VENV)/bin/python tools/bench_training.py
+	$(VENV)/bin/python tools/bench_grading.py
 
 clean:
 	rm -rf _build
