@@ -52,9 +52,21 @@ def _cat(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
     return first.new_empty(shape)
 
 
+def _like(x: Tensor, *others: object) -> Tensor | None:
+    same = all(isinstance(t, Tensor) and t.shape == x.shape and t.dtype == x.dtype for t in others)
+    return x.new_empty_strided(x.shape, x.stride()) if same else None
+
+
 # Operations whose result PyTorch works out in Python, slowly, on a device without numbers: -> the result, or None
 # where the general way must be gone.
-SHORTCUTS = {aten.native_batch_norm: _batch_norm, aten.cat: _cat}
+SHORTCUTS = {
+    aten.native_batch_norm: _batch_norm,
+    aten.cat: _cat,
+    aten.relu: _like,
+    aten.relu_: lambda x: x,
+    aten.add: _like,
+    aten.add_: lambda x, y: x if _like(x, y) is not None else None,
+}
 
 
 @dataclass
@@ -159,7 +171,7 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         packet, shortcut = func.overloadpacket, SHORTCUTS.get(func.overloadpacket)
-        result = shortcut(*args) if shortcut else None
+        result = shortcut(*args) if shortcut and not kwargs else None
         if result is None:
             result = func(*args, **(kwargs or {}))
         outs = tensors_in(result)
