@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib.datasets import Images
+from cnnlib.layers import Unfit
 from cnnlib.stream import Stream
 
 
@@ -36,7 +37,7 @@ def outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
     try:
         with torch.no_grad():
             logits = net(one.to(next(net.parameters()).device))
-    except RuntimeError as error:
+    except (RuntimeError, Unfit) as error:
         raise ValueError(f"{name} has images of {shape}: the network does not take them ({error})") from None
     finally:
         for hook in hooks:

@@ -34,7 +34,7 @@ def test_costs_prints_the_table(capsys):
     ("words", "told"),
     [
         (["costs", "lenet9"], "cnnlib: no network is called 'lenet9': did you mean lenet5"),
-        (["costs", "alexnet", "--input", "3x20x20"], "cannot run on image (3, 20, 20)"),
+        (["costs", "alexnet", "--input", "3x20x20"], "need images of at least 63 pixels a side"),
         (["train", "lenet_small", "--data", "mnist", "--epochs", "0"], "epochs=0"),
         (["train", "lenet_small", "--data", "mnist", "--device", "abacus"], "device='abacus'"),
         (["run", "nothing"], "no experiment is called 'nothing'"),

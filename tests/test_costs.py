@@ -128,7 +128,7 @@ def test_two_networks_side_by_side(capsys):
         ([], "name one network"),
         (["vgg16", "--compare", "vgg16"], "name one network"),
         (["--compare", "lenet_lecture", "alexnet"], "choose one image with --input"),
-        (["alexnet", "--input", "3x20x20"], "cannot run on image"),
+        (["alexnet", "--input", "3x20x20"], "need images of at least 63 pixels a side"),
         (["alexnet", "--top", "3", "--of", "flops"], "need one of params"),
     ],
 )

@@ -49,7 +49,7 @@ def test_photos_are_pictures():
 def test_facts_are_numbers_and_names():
     rows = {r["name"]: r for r in datasets.facts("architectures") if r["source"] == "torchvision"}
     assert rows["vgg16"]["params"] == 138_357_544 and rows["vgg16"]["top1"] == 71.592
-    with pytest.raises(ValueError, match="there are architectures"):
+    with pytest.raises(ValueError, match="there are accuracy, architectures"):
         datasets.facts("fiction")
 
 

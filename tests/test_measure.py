@@ -185,7 +185,7 @@ def test_no_counter_is_said_in_words(tmp_path, monkeypatch):
 
 
 def test_a_gpus_counter_is_read_through_nvml(monkeypatch):
-    counts = iter([0, 5000, 7000])  # millijoules: one to see that it works, then before and after
+    counts = iter([0, 5000, 5000, 7000])  # millijoules: two to see that it works, before, after
 
     class NVMLError(Exception):
         pass
