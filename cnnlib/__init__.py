@@ -16,8 +16,7 @@ _HOME = {
 _MODULES = {
     "arch", "augment", "calibration", "classify", "conventions", "cost", "datasets", "diagram",
     "ensemble", "folder", "grading", "layers", "league", "measure", "pareto", "plot", "probe", "recipes",
-    "roofline", "runs",
-    "schedule", "shapes", "show", "stream", "table", "train", "views", "weights",
+    "roofline", "runs", "schedule", "shapes", "show", "stream", "table", "train", "views", "weights",
 }  # fmt: skip
 
 __all__ = sorted(_HOME.keys() | _MODULES)

@@ -56,7 +56,7 @@ def header(name: str, experiment: Experiment, device: torch.device) -> dict:
     }  # fmt: skip
 
 
-def _save(path: Path, record: dict) -> None:
+def save(path: Path, record: dict) -> None:
     """Write in one go, an entry of each list on its own line."""
 
     def text(value: object) -> str:
@@ -103,7 +103,7 @@ class Book:
 
     def save(self) -> None:
         """Write all there is so far."""
-        _save(self.path, self.record)
+        save(self.path, self.record)
 
     def rate(self, label: str) -> float:
         """The peak rate with which a side did best in the search."""

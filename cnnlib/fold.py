@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cnnlib.rows import Row
 from cnnlib.table import Table
@@ -70,21 +70,21 @@ def _fold(first: str, rows: Sequence[Row], label: Callable[[Row], str], caption:
     parts: dict[str, list[Row]] = {}
     for row in rows:
         parts.setdefault(label(row), []).append(row)
-    lines = [_line(name, part, rows) for name, part in {**parts, "total": rows}.items()]
+    whole = {quantity: sum(getattr(row, quantity) for row in rows) for quantity in ("params", "macs")}
+    lines = [_line(name, part, whole) for name, part in {**parts, "total": rows}.items()]
     columns = (first, "rows", "layers", "params", "share of params", "MACs", "share of MACs", "activations")
     return Table(columns, lines, caption, total=True)
 
 
-def _line(name: str, part: Sequence[Row], rows: Sequence[Row]) -> tuple:
-    params, macs = (sum(getattr(r, q) for r in part) for q in ("params", "macs"))
-    all_params, all_macs = (sum(getattr(r, q) for r in rows) for q in ("params", "macs"))
+def _line(name: str, part: Sequence[Row], whole: Mapping[str, int]) -> tuple:
+    params, macs = (sum(getattr(row, quantity) for row in part) for quantity in whole)
     return (
         name,
         len(part),
         sum(r.layer for r in part),
         params,
-        _share(params, all_params),
+        _share(params, whole["params"]),
         macs,
-        _share(macs, all_macs),
+        _share(macs, whole["macs"]),
         sum(r.activations for r in part if r.layer),
     )

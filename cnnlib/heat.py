@@ -7,20 +7,16 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from PIL import Image
 
 from cnnlib.pictures import in_colour, stretched, tiles
 from cnnlib.style import array, styled
 
 
 def _enlarged(x: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(N, h, w) -> (N, height, width), straight between the middles of the cells and flat outside them."""
-    for axis, size in ((1, height), (2, width)):
-        n = x.shape[axis]
-        at = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
-        low = np.floor(at).astype(int)
-        part = (at - low).reshape([-1 if a == axis else 1 for a in range(3)])
-        x = x.take(low, axis) * (1 - part) + x.take(np.minimum(low + 1, n - 1), axis) * part
-    return x
+    """(N, h, w) -> (N, height, width), straight between the middles of the cells."""
+    planes = (Image.fromarray(plane.astype(np.float32)) for plane in x)
+    return np.stack([np.asarray(p.resize((width, height), Image.Resampling.BILINEAR)) for p in planes])
 
 
 @styled

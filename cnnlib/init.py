@@ -19,6 +19,19 @@ def he_normal(net: nn.Module) -> nn.Module:
     return net
 
 
+def fan_in_normal(net: nn.Module, nonlinearity: str = "relu") -> nn.Module:
+    """Convolutions and linear layers normal with variance gain² / fan-in, the gain that of the nonlinearity; bias 0.
+
+    For ReLU eq. 10 of the same paper, variance 2 / fan-in. ``nonlinearity``: a name that
+    ``torch.nn.init.calculate_gain`` knows.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity=nonlinearity)
+            nn.init.zeros_(module.bias)
+    return net
+
+
 def glorot_uniform(net: nn.Module) -> nn.Module:
     """Convolutions and linear layers uniform with variance 2 / (fan-in + fan-out), for units that are linear near 0.
 

@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from statistics import median, quantiles
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from cnnlib import shipped
 from cnnlib.cost import trace
 from cnnlib.meta import Shape
 from cnnlib.meters import Clock, home, joules, peak_memory, timed, wait
@@ -240,7 +239,7 @@ def layers(
 
 def load(name: str = "measured-cpu") -> dict:
     """Stored rows, ``data/runs/NAME.json``: machine and date in the head, ``rows``, ``batches`` and ``machine``."""
-    path = Path(str(resources.files("cnnlib_data"))) / "runs" / f"{name}.json"
+    path = shipped.folder() / "runs" / f"{name}.json"
     if not path.is_file():
         raise ValueError(f"{path.name} is not in {path.parent}: make it with tools/measure_networks.py")
     return json.loads(path.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
+from cnnlib.axes import each
 from cnnlib.layers import Unfit
 
 Shape = tuple[int, ...]
@@ -82,16 +83,12 @@ def _shapes(image: object) -> list[Shape]:
     return [tuple(shape) for shape in shapes]
 
 
-def _pair(value: object, axes: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-
-
 def _least(module: nn.Module, axes: int) -> Shape:
     """The smallest map that one window of a convolution or pool fits into, padding taken off."""
     padding = module.padding if not isinstance(module.padding, str) else 0
     spans = [d * (k - 1) + 1 for k, d in zip(
-        _pair(module.kernel_size, axes), _pair(getattr(module, "dilation", 1), axes), strict=True)]  # fmt: skip
-    return tuple(max(1, n - 2 * p) for n, p in zip(spans, _pair(padding, axes), strict=True))
+        each(module.kernel_size, axes), each(getattr(module, "dilation", 1), axes), strict=True)]  # fmt: skip
+    return tuple(max(1, n - 2 * p) for n, p in zip(spans, each(padding, axes), strict=True))
 
 
 def _needs(module: nn.Module, got: Shape) -> str:

@@ -34,8 +34,7 @@ from cnnlib.versus import versus
 
 __all__ = [
     "bars", "bubbles", "confusion", "curves", "errors", "field", "filters", "guesses", "heat", "images", "lines",
-    "maps",
-    "sights", "trends", "versus",
+    "maps", "sights", "trends", "versus",
 ]  # fmt: skip
 
 

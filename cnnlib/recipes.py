@@ -17,7 +17,7 @@ from cnnlib.schedule import Step
 from cnnlib.stream import Stream
 from cnnlib.views import centre, scale_crop
 
-SAMPLE = 1024  # images that the mean and the axes of colour are taken from; all of ImageNet changes neither visibly
+SAMPLE = 1024  # images, evenly spread over the set, that the mean and the axes of colour are taken from
 # Of ImageNet's pixels, as public weights expect them.
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]

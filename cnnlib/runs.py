@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
-from pathlib import Path
 
 from torch import Tensor
 
-from cnnlib import kept, plot
+from cnnlib import kept, plot, shipped
 from cnnlib.experiments import EXPERIMENTS, named
 from cnnlib.judge import Comparison, compare
 from cnnlib.running import run
@@ -22,7 +20,7 @@ __all__ = ["EXPERIMENTS", "answers", "compare", "judged", "load", "run", "show",
 def load(name: str) -> dict:
     """A stored experiment, as it stands in data/runs/NAME.json; ``ValueError`` if it is not there."""
     named(name)
-    path = Path(str(resources.files("cnnlib_data"))) / "runs" / f"{name}.json"
+    path = shipped.folder() / "runs" / f"{name}.json"
     if not path.is_file():
         raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -34,7 +32,7 @@ def answers(name: str) -> dict[str, Tensor]:
     Each is (seeds, N, classes), the largest logit of an image set to 0; from data/runs/NAME.npz.
     """
     named(name)
-    path = Path(str(resources.files("cnnlib_data"))) / "runs" / f"{name}.npz"
+    path = shipped.folder() / "runs" / f"{name}.npz"
     if not path.is_file():
         raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
     return kept.load(path)

@@ -146,9 +146,8 @@ class _Run:
         if not team.first:  # the order is everybody's, the changes to images are each one's own
             generator = Generator().manual_seed(apart + team.rank)
         steps = len(parts)
-        parts = parts[
-            : max(1, round((recipe.epochs - epoch) * steps))
-        ]  # all, but where the run ends in the pass
+        left = max(1, round((recipe.epochs - epoch) * steps))
+        parts = parts[:left]  # all, but where the run ends in the pass
         rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(parts))]
         sums = torch.zeros(len(parts), 2, device=home)  # read once an epoch, as reading waits for a GPU
         batches = self.data.batches([team.part(part) for part in parts], number)

@@ -52,10 +52,8 @@ class Weights:
 
 def _public(network: str) -> dict[str, object]:
     """torchvision's weights of a network that classify, by label; empty for most."""
-    from torchvision.models import (
-        get_model_weights,
-        list_models,
-    )  # here, so that fresh networks do not wait for it
+    # Here, so that fresh networks do not wait for it.
+    from torchvision.models import get_model_weights, list_models
 
     if network not in list_models():
         return {}

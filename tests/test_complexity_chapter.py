@@ -56,7 +56,7 @@ def test_a_sortable_table_is_marked_and_else_plain():
 def test_accuracies_of_weights_are_those_that_torchvision_states():
     for row in datasets.facts("accuracy"):
         if row["kind"] == "weights":
-            name = {"shufflenet_v2": "shufflenet_v2_x1_0"}.get(row["name"], row["name"])
+            name = cnnlib.arch.public_name(row["name"])
             stated = models.get_model_weights(name)[row["weights"]].meta["_metrics"]["ImageNet-1K"]
             assert (row["top1"], row["top5"]) == (stated["acc@1"], stated["acc@5"]), row["name"]
 

@@ -1,7 +1,7 @@
 """How long a class takes to grade: python tools/bench_grading.py [--sheet cost] [--count 300] [--jobs 1 2]
 
 Makes that many different notebooks in a temporary folder, right answers and known wrong ones in turn, grades them
-in the jail that works here, and prints seconds by the clock and by submission.
+in the jail that works here, prints seconds by the clock and by submission, and puts them into _build/bench.json.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import bench_rows
 
 from cnnlib.grading import source
 
@@ -50,6 +52,7 @@ def main():
         folder.mkdir()
         for name, content in notebooks(asked.sheet, asked.count):
             (folder / name).write_text(content, encoding="utf8")
+        rows = []
         for jobs in asked.jobs:
             out = Path(home, f"jobs{jobs}.csv")
             command = [*("-m", "cnnlib", "grade", folder, "--sheet", asked.sheet, "--seed", "1")]
@@ -59,13 +62,16 @@ def main():
                 [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
             )
             seconds = time.monotonic() - start
-            print(done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr)
-            each = seconds / asked.count
+            if done.returncode:
+                sys.exit(done.stderr)
+            rows.append({"sheet": asked.sheet, "notebooks": asked.count, "jobs": jobs, "seconds": seconds})
+            print(done.stdout.splitlines()[-1])
             print(
-                f"{asked.sheet}, {asked.count} notebooks, {jobs} jobs: {seconds:.0f} s, {each:.2f} s each; ",
+                f"{asked.count} notebooks, {jobs} jobs: {seconds:.0f} s, {seconds / asked.count:.2f} s each; ",
                 end="",
             )
             print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+    bench_rows.store("grading", rows)
 
 
 if __name__ == "__main__":

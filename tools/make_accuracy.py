@@ -18,7 +18,6 @@ import cnnlib
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = ROOT / "data" / "facts"
 COLUMNS = ("name", "set", "top1", "top5", "kind", "weights", "recipe", "crops", "source", "note")
-THEIRS = {"shufflenet_v2": "shufflenet_v2_x1_0"}  # our name -> torchvision's
 
 # A newer recipe under the label V1: this network had no earlier weights.
 NEWER = {"resnext101_64x4d"}
@@ -69,9 +68,9 @@ CIFAR = {
 
 
 def of_weights(name):
-    """A row for each set of public weights that has a measured accuracy."""
-    theirs = THEIRS.get(name, name)
-    if theirs not in models.list_models():
+    """A row for each set of public weights that has a measured accuracy; alexnet_lecture takes larger images."""
+    theirs = cnnlib.arch.public_name(name)
+    if theirs not in models.list_models() or name == "alexnet_lecture":
         return
     for weights in models.get_model_weights(theirs):
         measured = weights.meta["_metrics"]["ImageNet-1K"]

@@ -10,7 +10,6 @@ programs matter little.
 
 import argparse
 import json
-import os
 import platform
 import time
 from dataclasses import asdict
@@ -22,7 +21,7 @@ import torchvision
 from torchvision import models
 
 import cnnlib
-from cnnlib import measure, roofline
+from cnnlib import book, measure, roofline
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ("mobilenet_v3_large", "mnasnet1_0", "vit_b_16")  # of torchvision
@@ -31,11 +30,11 @@ GROUP = 4  # networks that take turns, and are in memory together
 
 def jobs():
     """Label -> (function that builds, image)."""
-    book = {
+    ours = {
         name: (lambda name=name: cnnlib.build(name), cnnlib.arch.image_shape(name))
         for name in cnnlib.list_models()
     }
-    return {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | book
+    return {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | ours
 
 
 def processor():
@@ -44,20 +43,6 @@ def processor():
     lines = path.read_text().splitlines() if path.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def save(path, record):
-    """Write in one go, a row a line."""
-
-    def text(value):
-        if not isinstance(value, list):
-            return json.dumps(value)
-        return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
-
-    body = ",\n ".join(f"{json.dumps(key)}: {text(value)}" for key, value in record.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".part").write_text(f"{{\n {body}\n}}\n", encoding="utf-8")
-    os.replace(path.with_suffix(".part"), path)
 
 
 def header(args, on_cpu):
@@ -108,14 +93,14 @@ def main():
         record["rows"] += map(asdict, rows)
         best = faster(roofline.Machine(**record["machine"]), roofline.machine(**options))
         record["machine"] = asdict(best)
-        save(unfinished, record)
+        book.save(unfinished, record)
         for row in rows:
             print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
     sweep = measure.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
     record["batches"] = [asdict(row) for row in sweep]
     order = list(known)
     record["rows"].sort(key=lambda row: order.index(row["name"]))
-    save(stored, record)
+    book.save(stored, record)
     unfinished.unlink(missing_ok=True)
     print(f"{stored}: {len(record['rows'])} networks")
 

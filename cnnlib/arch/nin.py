@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import nn
 
 from cnnlib.arch.entry import CIFAR, DIGIT, Entry
+from cnnlib.init import fan_in_normal
 from cnnlib.layers import Layers, chain
 
 
@@ -71,12 +72,7 @@ def nin(table: tuple[Mlp, ...], num_classes: int, in_channels: int = 3) -> nn.Se
         if row.dropout:
             layers[f"dropout{i}"] = nn.Dropout()
         in_channels = out
-    net = chain(**layers, avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten())
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-            nn.init.zeros_(module.bias)
-    return net
+    return fan_in_normal(chain(**layers, avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
 
 
 def imagenet(num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential:

@@ -10,6 +10,7 @@ from functools import partial
 from torch import nn
 
 from cnnlib.arch.entry import DIGIT, IMAGENET, Entry
+from cnnlib.init import fan_in_normal
 from cnnlib.layers import LocalResponseNorm, chain
 
 # Channels of the third to fifth convolution: those of Fig. 3, and the wide ones of Table 3, which did best.
@@ -73,12 +74,7 @@ def small(
         nn.Linear(200, 200), nn.ReLU(inplace=True), nn.Dropout(),
         nn.Linear(200, num_classes),
     )  # fmt: skip
-    net = chain(features=features, flatten=nn.Flatten(), classifier=classifier)
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
-    return net
+    return fan_in_normal(chain(features=features, flatten=nn.Flatten(), classifier=classifier))
 
 
 NETWORKS = {

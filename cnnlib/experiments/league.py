@@ -27,7 +27,7 @@ def _league() -> Experiment:
         5000,
         {name: Side(partial(steady, name)) for name in names},
         tuple((f"{a}_small", f"{b}_small") for a, b in elders.items() if f"{a}_small" in names),
-        # In so few steps SGD leaves networks without normalisation at chance; Adam (arXiv:1412.6980) sets them going.
+        # In so few steps SGD left nin_small at chance at every rate tried; Adam (arXiv:1412.6980) sets it going.
         Recipe(epochs=4, batch=16, optimiser=torch.optim.Adam, channels_last=True),
         rates=(0.0005, 0.0015, 0.005),
         equal_macs=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from difflib import get_close_matches
 
 from cnnlib.grading.sheet import Case, Exercise, load, names
@@ -30,7 +30,7 @@ def check(name: str) -> None:
     print(f"{name}: {verdict(exercises[name], ns)}")
 
 
-def verdict(exercise: Exercise, ns: Mapping[str, object]) -> str:
+def verdict(exercise: Exercise, ns: MutableMapping[str, object]) -> str:
     """Status and explanation of one answer."""
     name = exercise.name
     if name not in ns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
@@ -41,13 +41,18 @@ class Probe:
     hint: str = ""
 
 
+def nothing(rng: random.Random) -> Inputs:
+    """Inputs of a design: none but its constants."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Exercise:
     """A function that a student writes. Without probes it is practice: a public solution, no points.
 
-    ``given`` names constants of the sheet's text that are handed to ``run`` with the inputs.
-    ``run(ns, **inputs)`` calls the answer in the student's process; by default the function ``name`` gets the
-    inputs in their order, so that renamed parameters do no harm.
+    ``given`` names constants of the sheet's text that the answer reads. ``run(ns, **inputs)`` calls the answer in
+    the student's process. By default the constants are set as they were handed out, and the function ``name`` gets
+    the other inputs in their order, so that renamed parameters do no harm.
     """
 
     name: str
@@ -61,9 +66,12 @@ class Exercise:
         """The most that it can bring."""
         return sum(probe.points for probe in self.probes)
 
-    def answer(self, ns: Mapping[str, object], inputs: Inputs) -> object:
-        """The value of the student's function, which ``ns`` holds, for one input."""
-        return self.run(ns, **inputs) if self.run else ns[self.name](*inputs.values())
+    def answer(self, ns: MutableMapping[str, object], inputs: Inputs) -> object:
+        """The value of the student's function, which ``ns`` holds, for one input, its constants among it."""
+        if self.run:
+            return self.run(ns, **inputs)
+        ns.update((constant, inputs[constant]) for constant in self.given)
+        return ns[self.name](*(value for name, value in inputs.items() if name not in self.given))
 
 
 @dataclass(frozen=True)

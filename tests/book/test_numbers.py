@@ -94,3 +94,48 @@ def test_a_backed_number_passes(prose):
 @pytest.mark.parametrize("prose", ["It costs 72,855,553 MACs.", "A share of 0.91731.", "All 98765 of them."])
 def test_a_number_from_nowhere_is_found(prose):
     assert len(unbacked(page(prose))) == 1
+
+
+# ---- verdicts of experiments ----
+
+VERDICT = "these seeds could have shown is"
+
+
+def pasted(notebook):
+    """The verdicts that stand in the prose, from "no difference shown" or the first side's name to the last number."""
+    lines = [
+        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    ]
+    plain = [
+        re.sub(r"^[>\s-]*(?:\*\*Measured[:.]*\*\*:?\s*)?", "", line) for line in lines if VERDICT in line
+    ]
+    return [re.search(rf".*?{VERDICT} [\d.]*\d", line)[0] for line in plain]
+
+
+def not_said(notebook):
+    """Verdicts in the prose that no cell of the page put out word for word."""
+    outputs = [out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", ())]
+    said = " ".join(" ".join(outputs).split())
+    return [verdict for verdict in pasted(notebook) if verdict not in said]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_verdicts_are_pasted_word_for_word(path):
+    assert not_said(nbformat.read(path, as_version=4)) == []
+
+
+def test_verdicts_are_found_however_they_are_set():
+    told = [len(pasted(nbformat.read(path, as_version=4))) for path in CHAPTERS]
+    assert sum(told) >= 30 and sum(count > 0 for count in told) >= 8
+
+
+def test_a_changed_verdict_is_found():
+    right = f"ReLU is worse than tanh; time +0.26 epochs; the smallest difference {VERDICT} 0.03"
+    output = right.replace("; ", ";\n")
+    assert not_said(page(f"**Measured:** {right}.", output)) == []
+    for wrong in (
+        right.replace("worse", "better"),
+        right.replace("0.26", "0.25"),
+        right.replace("0.03", "0.02"),
+    ):
+        assert not_said(page(f"> - {wrong}.", output)) == [wrong]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet
+from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole, numbers
 
 # Groups
@@ -78,12 +78,6 @@ SIDES = (55, 27, 13, 13, 13)
 POOLED = (27, 13, 0, 0, 6)  # sides behind the pools
 
 
-def run_fit(ns, **given):
-    """Call the answer with the constants as they were handed out."""
-    ns.update(given)
-    return ns["fit_card"]()
-
-
 def totals(filters: list[int], hidden: int, batch: int) -> tuple[int, int]:
     """Bytes in training, and MACs of one image, of the one-tower AlexNet with these widths."""
     c_in, params, macs, kept = 3, 0, 0, 0
@@ -121,11 +115,6 @@ def does_enough(value: object, reference: object, inputs: dict) -> str:
         return "a layer is starved: at least 32 filters in conv1, 128 in the others, 512 hidden units"
     macs, least = totals(filters, hidden, inputs["BATCH"])[1], inputs["MACS"] * 1_000_000
     return "" if macs >= least else f"the network does {macs:,} MACs, at least {least:,} are asked for"
-
-
-def nothing(rng: Random) -> dict[str, object]:
-    """The card has no inputs but the constants."""
-    return {}
 
 
 FLOOR = "A window that does not fit whole is dropped; pools have windows of 3 in steps of 2."
@@ -259,7 +248,6 @@ FIT_CARD = Exercise(
         ),
     ),
     given=GIVEN,
-    run=run_fit,
 )
 
 SHEET = Sheet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet
+from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole
 
 # Weights and work
@@ -82,12 +82,6 @@ def run_field(ns, layers):
 GIVEN = ("SIDE", "CHANNELS", "SEES", "MACS", "PARAMS")
 
 
-def run_stem(ns, **given):
-    """Call the answer with the constants as they were handed out."""
-    ns.update(given)
-    return ns["stem"]()
-
-
 def totals(layers: list[tuple[int, int, int, int]], side: int) -> tuple[int, int, int, int]:
     """Last side, pixels seen, MACs, parameters of convolutions (c_out, kernel, stride, pad) on 3 channels."""
     from cnnlib.shapes import Span, out_size  # judges run outside; where student code runs, it is not there
@@ -150,11 +144,6 @@ def wide(layers: object, reference: object, inputs: dict) -> str:
         if sees >= inputs["SEES"]
         else f"the stem sees {sees} pixels, at least {inputs['SEES']} are asked for"
     )
-
-
-def nothing(rng: Random) -> dict[str, object]:
-    """The stem has no inputs but the constants."""
-    return {}
 
 
 ROUND_DOWN = "A window that does not fit whole is dropped. How many whole steps fit?"
@@ -282,7 +271,6 @@ STEM = Exercise(
         Probe("sees enough, within both budgets", 4, nothing, 1, wide),
     ),
     given=GIVEN,
-    run=run_stem,
 )
 
 SHEET = Sheet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet
+from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole, numbers, same
 
 # A layer with holes
@@ -100,12 +100,6 @@ def run_loss(ns, x, codes, y, j):
 GIVEN = ("PARAMS", "MACS", "MAPS")
 
 
-def run_widths(ns, **given):
-    """Call the answer with the constants as they were handed out."""
-    ns.update(given)
-    return ns["widths"]()
-
-
 def totals(c1: int, c3: int, c5: int, f6: int) -> tuple[int, int]:
     """Parameters and MACs of the usual LeNet with these widths, for one image of 32 x 32."""
     weights = [25 * c1, 25 * c1 * c3, 25 * c3 * c5, c5 * f6, f6 * 10]
@@ -138,11 +132,6 @@ def well_spent(value: object, reference: object, inputs: dict) -> str:
     return (
         "" if params >= least else f"the network has {params:,} parameters, at least {least:,} are asked for"
     )
-
-
-def nothing(rng: Random) -> dict[str, object]:
-    """The widths have no inputs but the constants."""
-    return {}
 
 
 UNITS = "Every pixel of every new map is a unit. How many inputs has one, its bias counted?"
@@ -294,7 +283,6 @@ WIDTHS = Exercise(
         Probe("within both budgets, and spends them", 3, nothing, 1, well_spent),
     ),
     given=GIVEN,
-    run=run_widths,
 )
 
 SHEET = Sheet(
