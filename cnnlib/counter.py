@@ -6,15 +6,16 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
+from torch._C import DisableTorchFunction
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.axes import Axes, axes_of, joined
-from cnnlib.meta import MetaCopy
+from cnnlib.meta import ATOMS, MetaCopy
 from cnnlib.moves import FREE
-from cnnlib.ops import RULES, Work, aten
+from cnnlib.ops import RULES, Work
+from cnnlib.shortcuts import Shortcuts
 
 Shape = tuple[int, ...]
 
@@ -29,44 +30,8 @@ def tensors_in(tree: object) -> list[Tensor]:
     if isinstance(tree, Tensor):
         return [tree]
     if type(tree) in (tuple, list):
-        return [t for part in tree if not isinstance(part, PLAIN) for t in tensors_in(part)]
-    return [] if isinstance(tree, PLAIN) else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
-
-
-PLAIN = (int, float, str, type(None), torch.dtype, torch.device)
-
-
-def _batch_norm(x: Tensor, *settings: object) -> tuple[Tensor, Tensor, Tensor] | None:
-    training = settings[4]
-    return None if training else (x.new_empty_strided(x.shape, x.stride()), x.new_empty(0), x.new_empty(0))
-
-
-def _cat(parts: Sequence[Tensor], axis: int = 0) -> Tensor | None:
-    first = parts[0]
-    shape, axis = list(first.shape), axis % max(first.ndim, 1)
-    for part in parts[1:]:
-        rest = [n for i, n in enumerate(part.shape) if i != axis]
-        if part.dtype != first.dtype or rest != [n for i, n in enumerate(shape) if i != axis]:
-            return None
-        shape[axis] += part.shape[axis]
-    return first.new_empty(shape)
-
-
-def _like(x: Tensor, *others: object) -> Tensor | None:
-    same = all(isinstance(t, Tensor) and t.shape == x.shape and t.dtype == x.dtype for t in others)
-    return x.new_empty_strided(x.shape, x.stride()) if same else None
-
-
-# Operations whose result PyTorch works out in Python, slowly, on a device without numbers: -> the result, or None
-# where the general way must be gone.
-SHORTCUTS = {
-    aten.native_batch_norm: _batch_norm,
-    aten.cat: _cat,
-    aten.relu: _like,
-    aten.relu_: lambda x: x,
-    aten.add: _like,
-    aten.add_: lambda x, y: x if _like(x, y) is not None else None,
-}
+        return [t for part in tree if type(part) not in ATOMS for t in tensors_in(part)]
+    return [] if type(tree) in ATOMS else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
 
 
 @dataclass
@@ -106,15 +71,16 @@ class Counter(TorchDispatchMode):
 
     def __init__(self, copy: MetaCopy) -> None:
         super().__init__()
-        self.weights = {key(t) for t in copy.tensors()}
+        self._shortcuts = Shortcuts(self._seen)
         self.unused = {key(t): t for t in (*copy.module.parameters(), *copy.module.buffers())}
+        self.weights = {*self.unused, *map(key, copy.held)}
         self.ops: dict[str, list[Work]] = {}
         self.unsupported: dict[str, int] = {}
         self.root = Frame("", copy.module, 0, [])
         self.stack = [self.root]
         self.axes: Axes = ()  # of the last map that has any place in it
         self.live = self.peak = 0
-        self._held: dict[int, weakref.finalize] = {}
+        self._held: dict[int, weakref.ref] = {}
         self._names: dict[nn.Module, list[str]] = {}
         for name, module in copy.module.named_modules(remove_duplicate=False):
             self._names.setdefault(module, []).append(name)
@@ -125,18 +91,16 @@ class Counter(TorchDispatchMode):
         """A module begins; one that stands at several places is named by the parent that called it."""
         inside = self.stack[-1].name + "." if self.stack[-1].name else ""
         names = self._names.get(module, [type(module).__name__])
-        name = next((n for n in names if n.startswith(inside)), names[0])
+        name = names[0] if len(names) == 1 else next((n for n in names if n.startswith(inside)), names[0])
         call = self._calls[name] = self._calls.get(name, -1) + 1
-        frame = Frame(
-            name, module, call, [tuple(t.shape) for t in tensors_in(args)]
-        )
+        frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
         if module._buffers and not module._modules:  # a layer's: also those that only training uses
             own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
             frame.held = [b for b in own if b is not None]
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
-    def leave(self, out: object) -> None:
+    def leave(self, module: nn.Module, args: Sequence, out: object) -> None:
         """A module ends with this output."""
         frame = self.stack.pop()
         frame.live = self.live
@@ -162,22 +126,35 @@ class Counter(TorchDispatchMode):
         n_bytes = storage.nbytes()
         self.live += n_bytes
         self.peak = max(self.peak, self.live)
-        self._held[held] = weakref.finalize(storage, self._free, held, n_bytes)
+
+        def free(_: weakref.ref) -> None:
+            self.live -= n_bytes
+            del self._held[held]
+
+        self._held[held] = weakref.ref(storage, free)
         return n_bytes
 
-    def _free(self, held: int, n_bytes: int) -> None:
-        self.live -= n_bytes
-        del self._held[held]
+    def __enter__(self) -> Counter:
+        self._shortcuts.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._shortcuts.__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        packet, shortcut = func.overloadpacket, SHORTCUTS.get(func.overloadpacket)
-        result = shortcut(*args) if shortcut and not kwargs else None
-        if result is None:
-            result = func(*args, **(kwargs or {}))
-        outs = tensors_in(result)
-        ins = tensors_in((args, kwargs))
+        result = func(*args, **(kwargs or {}))
+        with DisableTorchFunction():
+            self._seen(func.overloadpacket, args, result, kwargs)
+        return result
+
+    def _seen(self, packet, args, result, kwargs=None) -> None:
+        """An operation ran, or would have: files what it did and marks what its outputs see."""
+        outs, ins = tensors_in(result), tensors_in(args)
+        if kwargs:
+            ins += tensors_in(list(kwargs.values()))
         if not outs or not ins:
-            return result
+            return
         out, work, layer = outs[0], Work(), False
         rule, move = RULES.get(packet), FREE.get(packet)
         if rule is not None:
@@ -190,7 +167,6 @@ class Counter(TorchDispatchMode):
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
         self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), axes)
-        return result
 
     def _file(
         self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes

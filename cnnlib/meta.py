@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import cache
 
 import torch
@@ -18,40 +18,49 @@ from cnnlib.layers import Unfit
 Shape = tuple[int, ...]
 
 
-def _collect(value: object, found: dict[int, Tensor], seen: set[int]) -> None:
-    """Finds the tensors of a module, also those of modules that it keeps in lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        found[id(value)] = value
-    elif isinstance(value, nn.Module | dict | list | tuple | set) and id(value) not in seen:
-        seen.add(id(value))
-        inner = vars(value) if isinstance(value, nn.Module) else value
-        for item in inner.values() if isinstance(inner, dict) else inner:
-            if isinstance(item, Tensor | nn.Module) or (isinstance(item, dict | list | tuple | set) and item):
-                _collect(item, found, seen)
+# Types whose values hold no tensor and can be shared, and containers that an iteration shows whole.
+ATOMS = frozenset(
+    (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
+)
+_CONTAINERS = frozenset((dict, OrderedDict, list, tuple, set))
 
 
-_ATOMS = (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device)
+def _collect(value: object, seen: dict[int, object]) -> None:
+    """Finds tensors, modules and containers, also those in lists, tuples and dictionaries that a module keeps."""
+    if id(value) in seen:
+        return
+    seen[id(value)] = value
+    if isinstance(value, nn.Module):
+        value = vars(value)
+    if isinstance(value, dict | list | tuple | set):
+        for item in value.values() if isinstance(value, dict) else value:
+            kind = type(item)
+            if kind not in ATOMS and (kind not in _CONTAINERS or item):
+                _collect(item, seen)
 
 
 def _clone(value: object, memo: dict[int, object]) -> object:
     """``copy.deepcopy``, with a short way for modules and plain containers: a network is little else."""
-    if isinstance(value, _ATOMS):
+    kind = type(value)
+    if kind in ATOMS:
         return value
     if id(value) in memo:
         return memo[id(value)]
-    kind = type(value)
     if kind in (dict, OrderedDict):
         new = memo[id(value)] = kind()
-        new.update((_clone(k, memo), _clone(v, memo)) for k, v in value.items())
+        for key, item in value.items():
+            new[_clone(key, memo)] = _clone(item, memo)
         return new
     if kind is list:
         new = memo[id(value)] = []
-        new.extend(_clone(v, memo) for v in value)
+        new.extend(_clone(item, memo) for item in value)
         return new
+    if kind in (tuple, set) and all(type(item) in ATOMS for item in value):
+        return kind(value)
     if isinstance(value, nn.Module) and _plain(kind):
         new = memo[id(value)] = kind.__new__(kind)
         state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
-        new.__setstate__({k: _clone(v, memo) for k, v in state.items()})
+        new.__setstate__({k: v if type(v) in ATOMS else _clone(v, memo) for k, v in state.items()})
         return new
     return copy.deepcopy(value, memo)
 
@@ -59,7 +68,14 @@ def _clone(value: object, memo: dict[int, object]) -> object:
 @cache
 def _plain(kind: type) -> bool:
     """Does this class of modules copy itself as ``nn.Module`` does?"""
-    ways = ("__deepcopy__", "__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+    ways = (
+        "__deepcopy__",
+        "__getstate__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__getnewargs__",
+        "__getnewargs_ex__",
+    )
     return all(getattr(kind, way, None) is getattr(nn.Module, way, None) for way in ways)
 
 
@@ -114,6 +130,13 @@ def _why(error: Exception) -> str:
     return f"PyTorch says: {said}"
 
 
+def _refuse_scripted(net: nn.Module) -> None:
+    for name, module in net.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"layer {name!r}" if name else type(module).__name__
+            raise ValueError(f"{where} is scripted and hides its layers: trace the Python module")
+
+
 class MetaCopy:
     """The network on PyTorch's ``meta`` device: shapes, dtypes and structure, no numbers and no memory."""
 
@@ -123,24 +146,22 @@ class MetaCopy:
             net = net.module
         if not isinstance(net, nn.Module):
             raise ValueError(f"net={type(net).__name__}: need a torch.nn.Module")
-        for name, module in net.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                where = f"layer {name!r}" if name else type(module).__name__
-                raise ValueError(f"{where} is scripted and hides its layers: trace the Python module")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"batch={batch!r}: need a whole number of at least 1")
         self.name = getattr(net, "name", type(net).__name__)
         self.shapes, self.batch = _shapes(image), batch
-        floats = [p.dtype for p in net.parameters() if p.is_floating_point()]
-        self.dtype = dtype or (floats[0] if floats else torch.float32)
+        floats = (p.dtype for p in net.parameters() if p.is_floating_point())
+        self.dtype = dtype or next(floats, torch.float32)
+        seen: dict[int, object] = {}
+        _collect(net, seen)
+        if any(isinstance(part, torch.jit.ScriptModule) for part in seen.values()):
+            _refuse_scripted(net)
         with torch.inference_mode(False):
-            found: dict[int, Tensor] = {}
-            _collect(net, found, set())
-            memo = {key: _without_numbers(tensor, dtype) for key, tensor in found.items()}
+            memo = {k: _without_numbers(t, dtype) for k, t in seen.items() if isinstance(t, Tensor)}
             self.held = list(memo.values())  # deepcopy writes more into the memo
             self.module = _clone(net, memo)
         if any(
-            isinstance(t, UninitializedTensorMixin) for t in self.tensors()
+            isinstance(t, UninitializedTensorMixin) for t in self.held
         ):  # lazy layers: a first, uncounted run
             self.module.eval()
             self._forward(
@@ -163,18 +184,20 @@ class MetaCopy:
         inputs: Sequence[Tensor],
         mode,
         enter: Callable[[nn.Module, Sequence], None],
-        leave: Callable[[object], None],
+        leave: Callable[[nn.Module, Sequence, object], None],
         where: Callable[[], tuple[str, nn.Module, list[Shape]]],
     ) -> None:
         """One forward pass in evaluation mode; ``enter`` and ``leave`` are called around every module."""
         self.module.eval()
-        with ExitStack() as stack:
-            for module in self.module.modules():
-                before = module.register_forward_pre_hook(lambda m, args: enter(m, args), prepend=True)
-                after = module.register_forward_hook(lambda m, args, out: leave(out))
-                stack.callback(before.remove)
-                stack.callback(after.remove)
+        handles = []
+        for module in self.module.modules():
+            handles.append(module.register_forward_pre_hook(enter, prepend=True))
+            handles.append(module.register_forward_hook(leave))
+        try:
             self._forward(inputs, torch.no_grad(), mode, where)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _forward(self, inputs: Sequence[Tensor], grad, mode, where) -> object:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from operator import add
 from typing import NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ class Work(NamedTuple):
     elementwise: int = 0
 
     def __add__(self, other: Work) -> Work:
-        return Work(*(a + b for a, b in zip(self, other, strict=True)))
+        return Work(*map(add, self, other))
 
 
 class Rule(NamedTuple):
