@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from cnnlib.axes import Axes, axes_of, joined
 from cnnlib.meta import ATOMS, MetaCopy
 from cnnlib.moves import FREE
-from cnnlib.ops import RULES, Work
+from cnnlib.ops import RULES, Work, aten
 from cnnlib.shortcuts import Shortcuts
 
 Shape = tuple[int, ...]
@@ -93,10 +93,11 @@ class Counter(TorchDispatchMode):
         names = self._names.get(module, [type(module).__name__])
         name = names[0] if len(names) == 1 else next((n for n in names if n.startswith(inside)), names[0])
         call = self._calls[name] = self._calls.get(name, -1) + 1
-        frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
-        if module._buffers and not module._modules:  # a layer's: also those that only training uses
-            own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
-            frame.held = [b for b in own if b is not None]
+        with DisableTorchFunction():
+            frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
+            if module._buffers and not module._modules:  # a layer's: also those that only training uses
+                own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
+                frame.held = [b for b in own if b is not None]
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
@@ -106,7 +107,8 @@ class Counter(TorchDispatchMode):
         frame.live = self.live
         first = next(iter(tensors_in(out)), None)
         if first is not None:
-            frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
+            with DisableTorchFunction():
+                frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
 
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
@@ -143,9 +145,10 @@ class Counter(TorchDispatchMode):
         self._shortcuts.__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        with DisableTorchFunction():
-            self._seen(func.overloadpacket, args, result, kwargs)
+        result, packet = func(*args, **(kwargs or {})), func.overloadpacket
+        evaluates = packet is aten.native_batch_norm and not args[5]
+        with DisableTorchFunction():  # in evaluation only this device puts out statistics beside the map
+            self._seen(packet, args, result[0] if evaluates else result, kwargs)
         return result
 
     def _seen(self, packet, args, result, kwargs=None) -> None:

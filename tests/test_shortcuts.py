@@ -1,0 +1,98 @@
+"""What is answered at once is what PyTorch would have answered, and anything unusual goes PyTorch's own way."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import cnnlib
+from cnnlib import arch, shortcuts
+
+ONE_A_FAMILY = (
+    "lenet5", "alexnet_2012", "zfnet", "vgg11_bn", "nin", "googlenet_2014", "inception_v3", "resnet50",
+    "wrn_16_4", "resnext50_32x4d", "fractalnet20", "densenet121", "squeezenet1_1", "seresnet50",
+    "mobilenet_v2", "shufflenet_v2", "convnext_tiny",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_A_FAMILY)
+def test_costs_are_the_same_without_shortcuts(name, monkeypatch):
+    net, image = arch.build(name), arch.image_shape(name)
+    short = cnnlib.trace(net, image)
+    monkeypatch.setattr(shortcuts, "FUNCTIONS", {})
+    general = cnnlib.trace(net, image)
+    assert short.rows == general.rows and short.memory == general.memory and short.ops == general.ops
+    assert short.receptive_field == general.receptive_field
+
+
+X, W = torch.empty(2, 6, 9, 7, device="meta"), torch.empty(4, 3, 3, 2, device="meta")
+C = torch.empty(6, device="meta")
+TALL = X.to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.conv2d(X, W, groups=2),
+        lambda: F.conv2d(X, W, torch.empty(4, device="meta"), (2, 1), (0, 1), (1, 3), 2),
+        lambda: F.conv2d(TALL, W, groups=2),
+        lambda: F.conv2d(X, W[..., :1].contiguous(), padding="same", groups=2),
+        lambda: F.conv2d(X, W[..., :1], groups=2),
+        lambda: F.conv2d(X.half(), W.half(), groups=2),
+        lambda: F.conv2d(X[0], W, groups=2),
+        lambda: F.conv2d(X.half(), W, groups=2),
+        lambda: F.batch_norm(X, C, C, C, C),
+        lambda: F.batch_norm(TALL, C, C),
+        lambda: F.relu(X),
+        lambda: F.relu(TALL, inplace=True),
+        lambda: torch.add(X, X),
+        lambda: torch.add(X, X, alpha=2),
+        lambda: X + TALL,
+        lambda: X + X[:1],
+        lambda: X + 1,
+        lambda: torch.cat([X, X[:, :2]], 1),
+        lambda: torch.cat([X, X], dim=-1),
+        lambda: torch.cat([X, X.double()]),
+        lambda: torch.cat([TALL, TALL], 1),
+        lambda: torch.cat([torch.empty(0, device="meta"), X]),
+    ],
+)
+def test_a_result_is_the_one_that_pytorch_gives(call):
+    right = call()
+    with torch.no_grad(), shortcuts.Shortcuts(lambda *call: None):
+        short = call()
+    assert (short.shape, short.dtype, short.stride()) == (right.shape, right.dtype, right.stride())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.conv2d(X, W),
+        lambda: F.conv2d(X, W, groups=2, stride=0),
+        lambda: F.conv2d(X[:, :, :2], W, groups=2),
+        lambda: F.batch_norm(X, C[:5], C[:5]),
+        lambda: torch.cat([X, X[:, :, :1]], 1),
+        lambda: torch.cat([X, X], 4),
+        lambda: X + X[:, :4],
+    ],
+)
+def test_what_does_not_fit_is_refused_as_pytorch_refuses_it(call):
+    with pytest.raises(Exception) as right:
+        call()
+    with pytest.raises(type(right.value)) as short, torch.no_grad(), shortcuts.Shortcuts(lambda *call: None):
+        call()
+    assert str(short.value) == str(right.value)
+
+
+def test_the_calls_of_a_network_take_the_short_way():
+    seen = []
+    net = (
+        nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True))
+        .to("meta")
+        .eval()
+    )
+    with torch.no_grad(), shortcuts.Shortcuts(lambda op, args, out: seen.append(op.__name__)):
+        x = net(X)
+        x += X
+        torch.cat([x, X + X], 1)
+    assert seen == ["convolution", "native_batch_norm", "relu_", "add_", "add", "cat"]
