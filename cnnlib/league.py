@@ -7,6 +7,8 @@ from statistics import mean, stdev
 
 from cnnlib import arch, runs
 from cnnlib.cost import trace
+from cnnlib.judge import Comparison
+from cnnlib.table import Table, size
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,30 @@ def places(stored: dict | None = None) -> list[Place]:
             )
         )  # fmt: skip
     return sorted(table, key=lambda place: -place.accuracy)
+
+
+def table(until: str | None = None) -> Table:
+    """The league as it stands after the network ``until``, in the order of the book; without it, all of it.
+
+    Raises ``ValueError`` if no such network plays.
+    """
+    names = list(runs.load("league")["sides"])
+    if until is not None and until not in names:
+        raise ValueError(f"until={until!r}: no such network plays; choose one of {', '.join(names)}")
+    played = names[: names.index(until) + 1] if until else names
+    rows = [
+        (p.name, f"{p.accuracy:.1f} ± {p.spread:.1f}", p.params, p.macs, p.epochs, p.cpu_seconds,
+         size(p.step_bytes))
+        for p in places() if p.name in played
+    ]  # fmt: skip
+    columns = ("network", "accuracy (%)", "params", "MACs", "epochs", "CPU s", "memory of a step")
+    seeds = len({run["seed"] for run in runs.load("league")["runs"]})
+    said = (
+        f"5,000 pictures of clothes, 1,000 to judge; one budget of MACs for all; mean ± sd of {seeds} seeds."
+    )
+    return Table(columns, rows, said, sortable=True)
+
+
+def verdicts(name: str | None = None) -> list[Comparison]:
+    """Each network against the elder that it answers; only those of the network ``name``, if one is given."""
+    return [found for found in runs.verdict("league") if name in (None, found.a)]
