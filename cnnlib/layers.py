@@ -159,18 +159,21 @@ class Unfit(ValueError):
 class Takes:
     """The images that a network was built for."""
 
+    name: str  # of the network
     channels: int
     smallest: int  # pixels a side
     largest: int | None
 
-    def needs(self, shape: tuple[int, ...]) -> str | None:
-        """What a batch of this shape lacks, in words; None if it should fit."""
+    def lack(self, shape: tuple[int, ...]) -> str | None:
+        """What is wrong with a batch of this shape, in a sentence; None if it should fit."""
         if len(shape) != 4 or shape[1] != self.channels:
-            return f"a batch (N, {self.channels}, H, W)"
-        if min(shape[2:]) < self.smallest or (self.largest and max(shape[2:]) > self.largest):
+            need = f"a batch (N, {self.channels}, H, W)"
+        elif min(shape[2:]) < self.smallest or (self.largest and max(shape[2:]) > self.largest):
             span = f"{self.smallest} to {self.largest}" if self.largest else f"at least {self.smallest}"
-            return f"images of {span} pixels a side"
-        return None
+            need = f"images of {span} pixels a side"
+        else:
+            return None
+        return f"{self.name} got {tuple(shape)}: need {need}"
 
 
 class Network(nn.Sequential):
@@ -181,7 +184,6 @@ class Network(nn.Sequential):
     """
 
     takes: Takes | None = None  # a slice, ``net[:3]``, has no rule
-    name = "network"
 
     def forward(self, x: Tensor) -> Tensor:
         """Through all layers. Raises ``Unfit`` for images that do not fit."""
@@ -189,6 +191,6 @@ class Network(nn.Sequential):
             try:
                 return super().forward(x)
             except RuntimeError:
-                if not self.takes or not self.takes.needs(x.shape):
+                if not self.takes or not self.takes.lack(x.shape):
                     raise
-        raise Unfit(f"{self.name} got {tuple(x.shape)}: need {self.takes.needs(x.shape)}")
+        raise Unfit(self.takes.lack(x.shape))

@@ -30,7 +30,7 @@ from cnnlib.table import Table
 LOOPS = Path(__file__).with_name("training_loops.py")
 LENET = Setting("lenet5 of tutorials", 2)
 SUITES = {
-    "pairs": [replace(LENET, epochs=5), Setting("lenet_lecture", 3), Setting("resnet_small", 2)],
+    "pairs": [replace(LENET, epochs=5), Setting("lenet_lecture", 2), Setting("resnet_small", 1)],
     "batch": [replace(LENET, batch=batch) for batch in (16, 64, 256)],
     "images": [replace(LENET, images=images) for images in (1250, 2500, 5000)],
     "processes": [replace(LENET, processes=processes) for processes in (1, 2)],

@@ -30,3 +30,15 @@ def keep(name: str, device: torch.device, tables: dict[str, list[dict]], **more:
         "script": f"python {' '.join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]])}",
     }
     book.save(RUNS / f"{name}.json", record | more | tables)
+
+
+def provenance(record: dict) -> str:
+    """The sentence on the machine that stands below the tables."""
+    low, high = min(record["load"]), max(record["load"])
+    threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)} a process"
+    torch_is = f"PyTorch {record['versions']['torch'].partition('+')[0]}"
+    return (
+        f"Measured on {record['date']} by `{record['script']}`: {record['device']}, "
+        f"{record['cores']} cores, {threads}, {torch_is}. Others computed on the machine at the same time (load {low:g} to {high:g}): trust the ratios, "
+        "which come from runs side by side, more than the seconds."
+    )

@@ -89,7 +89,8 @@ def build(name: str, weights: str | None = None, **options: object) -> nn.Module
     net = make(**options)
     if type(net) is nn.Sequential:  # all but torchvision's own
         net = Network(OrderedDict(net.named_children()))
-        net.takes = Takes(options.get("in_channels", entry.image[0]), entry.smallest, entry.largest)
+        channels = options.get("in_channels", entry.image[0])
+        net.takes = Takes(name, channels, entry.smallest, entry.largest)
     net.name = name  # for the caption of a table
     return load(net, trained) if trained else net
 
