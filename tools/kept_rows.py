@@ -38,7 +38,7 @@ def provenance(record: dict) -> str:
     threads = f"{record['threads']} thread{'s' * (record['threads'] > 1)} a process"
     torch_is = f"PyTorch {record['versions']['torch'].partition('+')[0]}"
     return (
-        f"Measured on {record['date']} by `{record['script']}`: {record['device']}, "
-        f"{record['cores']} cores, {threads}, {torch_is}. Others computed on the machine at the same time (load {low:g} to {high:g}): trust the ratios, "
-        "which come from runs side by side, more than the seconds."
+        f"Measured on {record['date']} by `{record['script']}`: {record['device']}, {record['cores']} cores, "
+        f"{threads}, {torch_is}. Others computed on the machine at the same time (load {low:g} to {high:g}): "
+        "trust the ratios, which come from runs side by side, more than the seconds."
     )
