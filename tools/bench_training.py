@@ -15,15 +15,17 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median
 
 import torch
 from bench_rows import store
 from kept_rows import keep
-from training_loops import Setting
+from training_loops import Setting, run
 
 from cnnlib.table import Table
 
@@ -38,26 +40,24 @@ SUITES = {
 
 
 def contend(setting):
-    """One run, in a process of its own or in several."""
-    command = [sys.executable]
-    if setting.processes > 1:
-        many = f"--nproc-per-node={setting.processes}"
-        command += ["-m", "torch.distributed.run", "--standalone", many]
-    command += [str(LOOPS), json.dumps(asdict(setting))]
-    threads = str(torch.get_num_threads())
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": threads}
-    )
+    """One run, in a process of its own (a fork, as PyTorch takes seconds to start), or in several."""
+    if setting.processes == 1:
+        with ProcessPoolExecutor(1, get_context("fork")) as pool:
+            return pool.submit(run, setting).result()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={setting.processes}", str(LOOPS), json.dumps(asdict(setting))]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | threads)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def seconds(run):
-    return run["epochs"][-1][0]
+def seconds(found):
+    return found["epochs"][-1][0]
 
 
-def until(run, accuracy):
+def until(found, accuracy):
     """Seconds at the end of the first epoch that reached the accuracy."""
-    return next(second for second, reached in run["epochs"] if reached >= accuracy)
+    return next(second for second, reached in found["epochs"] if reached >= accuracy)
 
 
 @cache
@@ -68,7 +68,7 @@ def compared(setting, rounds):
         {loop: contend(replace(setting, loop=loop, seed=seed)) for loop in loops} for seed in range(rounds)
     ]
     # What all reached in the end, each round: the last to get there ends it.
-    common = [min(run["epochs"][-1][1] for run in turn.values()) for turn in turns]
+    common = [min(one["epochs"][-1][1] for one in turn.values()) for turn in turns]
     best = min(loops[1:], key=lambda loop: median(seconds(turn[loop]) for turn in turns))
     rows = []
     for loop in loops:
@@ -80,12 +80,12 @@ def compared(setting, rounds):
         rows.append(shown | {
             "loop": loop, "best": loop == best, "seconds": round(took, 2),
             "seconds_to_same": round(median(map(until, runs, common)), 2),
-            "cpu_seconds": round(median(run["cpu_seconds"] for run in runs), 2),
+            "cpu_seconds": round(median(one["cpu_seconds"] for one in runs), 2),
             "images_per_second": round(setting.images * setting.epochs / took),
             "times_ours": round(median(ratios), 2), "lowest": round(min(ratios), 2), "highest": round(max(ratios), 2),
             "cpu_times_ours": round(median(busy), 2),
-            "accuracy": round(mean(run["epochs"][-1][1] for run in runs), 4),
-            "bytes": max(run["bytes"] for run in runs),
+            "accuracy": round(mean(one["epochs"][-1][1] for one in runs), 4),
+            "bytes": max(one["bytes"] for one in runs),
         })  # fmt: skip
     return rows
 
