@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -21,33 +23,51 @@ def fingerprint(net: nn.Module) -> str:
     return hashlib.sha256("\n".join([str(net), *shapes]).encode()).hexdigest()[:16]
 
 
-def save(path: Where, state: dict) -> None:
-    """Write ``state``, of tensors and plain values: a reader finds the file before or the new one, never a part.
-
-    Raises ``ValueError`` if it cannot be written; the file before stays.
-    """
-    path = Path(path)
-    content = io.BytesIO()
-    torch.save(state | {"format": FORMAT}, content)
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Where to write first; what goes wrong is told, and nothing of it stays."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())  # or a crash of the machine could leave the new name on old blocks
-        os.replace(part, path)
+        yield part
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if part.is_file():
+            part.unlink()
         raise ValueError(
             f"{path} cannot be written ({error.strerror}): make room, or choose another place; "
             f"{'the checkpoint before is still there' if path.is_file() else 'nothing is there yet'}"
         ) from error
 
 
+def reserve(path: Where) -> None:
+    """Raises ``ValueError`` if no file can be made at ``path``: better now than after the first epoch."""
+    with _writing(Path(path)) as part:
+        part.touch()
+        part.unlink()
+
+
+def save(path: Where, state: dict) -> None:
+    """Write ``state``, of tensors and plain values: a reader finds the file before or the new one, never a part.
+
+    Raises ``ValueError`` if it cannot be written; the file before stays.
+    """
+    content = io.BytesIO()
+    torch.save(state | {"format": FORMAT}, content)
+    with _writing(Path(path)) as part:
+        with part.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())  # or a crash of the machine could leave the new name on old blocks
+        os.replace(part, path)
+
+
 def load(path: Where) -> dict:
     """What ``save`` wrote, on the CPU. Raises ``ValueError`` if the file is none, or damaged."""
     try:
+        if is_zipfile(path):
+            with ZipFile(path) as parts:
+                if parts.testzip():  # the sums of its parts, which torch does not look at
+                    raise BadZipFile
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ValueError(

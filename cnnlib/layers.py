@@ -157,21 +157,40 @@ class Unfit(ValueError):
 
 @dataclass(frozen=True)
 class Takes:
-    """Stands in front of a network and refuses what it cannot take, in a sentence that names the rule."""
+    """The images that a network was built for."""
 
-    name: str
+    name: str  # of the network
     channels: int
-    smallest: int
+    smallest: int  # pixels a side
     largest: int | None
 
-    def __call__(self, net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """As a forward pre-hook."""
-        shape = tuple(inputs[0].shape) if inputs else ()
+    def lack(self, shape: tuple[int, ...]) -> str | None:
+        """What is wrong with a batch of this shape, in a sentence; None if it should fit."""
         if len(shape) != 4 or shape[1] != self.channels:
             need = f"a batch (N, {self.channels}, H, W)"
         elif min(shape[2:]) < self.smallest or (self.largest and max(shape[2:]) > self.largest):
             span = f"{self.smallest} to {self.largest}" if self.largest else f"at least {self.smallest}"
             need = f"images of {span} pixels a side"
         else:
-            return
-        raise Unfit(f"{self.name} got {shape}: need {need}")
+            return None
+        return f"{self.name} got {tuple(shape)}: need {need}"
+
+
+class Network(nn.Sequential):
+    """A network of the book: its layers in order. (N, C, H, W) -> (N, num_classes), where no layer was replaced.
+
+    Where PyTorch cannot run it on a batch, and the images are not those it was built for, the error says which
+    it needs. Nothing else is refused: with another head, say, a network takes what its new layers take.
+    """
+
+    takes: Takes | None = None  # a slice, ``net[:3]``, has no rule
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Through all layers. Raises ``Unfit`` for images that do not fit."""
+        if x.ndim == 4 or not self.takes:  # some layers would take a single image for something else
+            try:
+                return super().forward(x)
+            except RuntimeError:
+                if not self.takes or not self.takes.lack(x.shape):
+                    raise
+        raise Unfit(self.takes.lack(x.shape))

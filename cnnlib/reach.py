@@ -158,7 +158,7 @@ def _support(net: nn.Module, image: Sequence[int], layer: str | None, last: int 
     hook = layer_of(net, layer).register_forward_hook(end) if layer else None
     try:
         with torch.enable_grad(), mode:
-            net.forward(x)  # past what guards its door: the image may be larger than it takes
+            net(x)
     except _Seen:
         pass
     finally:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -117,6 +118,11 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict]]:
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        except BrokenProcessPool:
+            raise ValueError(
+                f"one of jobs={processes} processes was killed, perhaps for want of memory: lower jobs, and start "
+                "the same command again, as the runs that ended are kept"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

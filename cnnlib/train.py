@@ -38,6 +38,8 @@ from cnnlib.step import Step
 
 __all__ = ["Diverged", "Epoch", "Recipe", "device", "evaluate", "predict", "seeded", "train"]
 
+LOOK = 100  # steps from one look at the loss to the next: to look is to wait for a GPU
+
 
 def train(
     net: nn.Module,
@@ -63,6 +65,8 @@ def train(
     home = home_of(net)
     identity = disk.fingerprint(net), recipe.words(), train_set.facts()
     before = disk.resume(checkpoint, *identity) if checkpoint is not None else None
+    if checkpoint is not None and team.first:
+        disk.reserve(checkpoint)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     run = _Run(
@@ -133,6 +137,8 @@ class _Run:
         valid_loss, valid_acc = validated(self.net, self.valid, 512, self.team)
         if average:
             average.swap(self.net)
+        if not isfinite(valid_loss):
+            raise _diverged("the loss on validation images", valid_loss, f"after epoch {epoch + 1}", lr)
         return Epoch(epoch + 1, loss, acc, valid_loss, valid_acc, lr, time.perf_counter() - began)
 
     def _pass(self, epoch: int) -> tuple[float, float, float]:
@@ -149,12 +155,14 @@ class _Run:
         left = max(1, round((recipe.epochs - epoch) * steps))
         parts = parts[:left]  # all, but where the run ends in the pass
         rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(parts))]
-        sums = torch.zeros(len(parts), 2, device=home)  # read once an epoch, as reading waits for a GPU
+        sums = torch.zeros(len(parts), 2, device=home)
         batches = self.data.batches([team.part(part) for part in parts], number)
         with seeded(apart + team.rank):
             for i, (x, y) in enumerate(batches):
                 x, y = x.to(home, non_blocking=True), y.to(home, non_blocking=True)
                 sums[i, 0], sums[i, 1] = self.step(x, y, rates[i], len(parts[i]), generator)
+                if (i + 1) % LOOK == 0 and not self._finite(sums[i + 1 - LOOK : i + 1]):
+                    break
                 if self.progress:
                     live.say(f"epoch {epoch + 1}/{ceil(recipe.epochs)}, step {i + 1}/{len(parts)}")
         if self.progress:
@@ -162,12 +170,18 @@ class _Run:
         losses, right = team.total(sums).T.tolist()
         for i, total in enumerate(losses):
             if not isfinite(total):
-                where = f"step {epoch * steps + i + 1} (epoch {epoch + 1})"
-                raise Diverged(
-                    f"the loss is {total} at {where}, where lr={rates[i]:.3g}: lower the learning rate"
-                )
+                where = f"at step {epoch * steps + i + 1} (epoch {epoch + 1})"
+                raise _diverged("the loss", total, where, rates[i])
         seen = sum(map(len, parts))
         return sum(losses) / seen, sum(right) / seen, rates[-1]
+
+    def _finite(self, sums: Tensor) -> bool:
+        """Are these losses finite in all processes? They all get one answer, so that none waits for another."""
+        return bool(self.team.total(sums.clone()).isfinite().all())
+
+
+def _diverged(what: str, value: float, where: str, rate: float) -> Diverged:
+    return Diverged(f"{what} is {value} {where}, where lr={rate:.3g}: lower the learning rate")
 
 
 def _batches(n: int, batch: int, size: int, generator: Generator) -> list[Tensor]:

@@ -133,10 +133,18 @@ def test_fingerprints_do_not_change_from_one_build_to_the_next():
                 assert checkpoint.fingerprint(one) == checkpoint.fingerprint(two), name
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"nonsense" * 99])
+def one_bit(content):
+    """A bit of a weight turned round: torch would read it as if nothing were wrong."""
+    at = content.index(small()[5].weight.detach().numpy().tobytes()) + 6
+    return content[:at] + bytes([content[at] ^ 64]) + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"nonsense" * 99, one_bit]
+)
 def test_a_damaged_file_is_told(tmp_path, damage):
     path = tmp_path / "run.pt"
-    stopped(path)
+    stopped(path, replace(RECIPE, lr=lambda t: 0.0))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"run\.pt is no checkpoint, or damaged"):
         train(small(), toy(), toy(), RECIPE, checkpoint=path)
@@ -179,6 +187,14 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"No space left on device.*the checkpoint before is still there"):
         list(train(small(), toy(), toy(), RECIPE, checkpoint=path))
     assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_first_epoch(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ValueError, match=r"run\.pt cannot be written \((Not a directory|File exists)\)"):
+        train(small(), toy(), toy(), RECIPE, checkpoint=tmp_path / "file" / "run.pt")
+    with pytest.raises(ValueError, match=r"cannot be read \(Is a directory\)"):
+        train(small(), toy(), toy(), RECIPE, checkpoint=tmp_path)
 
 
 def test_a_file_that_may_not_grow_is_a_full_disk_too(tmp_path):

@@ -56,8 +56,10 @@ def test_resnet50_trains_and_is_judged_from_end_to_end(imagenet, tmp_path, capsy
     (line,) = [line for line in told(capsys) if line.startswith("epoch")]
     accuracy = re.search(r"test ([\d.]+%)", line)[1]
     assert cli.main(["evaluate", *data, "--weights", kept]) == 0
-    assert re.search(rf"4 images  loss [\d.]+  top-1 {accuracy}  top-2 100.00%", capsys.readouterr().out)
     state = checkpoint.load(kept)
+    # The same mean image and the same crop as in training, or the loss would be another.
+    loss = f"{state['rows'][0]['valid_loss']:.4f}"
+    assert f"4 images  loss {loss}  top-1 {accuracy}  top-2 100.00%" in capsys.readouterr().out
     assert state["net"]["fc.weight"].shape == (2, 2048) and state["scaling"]["mean"].shape == (3, 224, 224)
 
 
@@ -118,6 +120,25 @@ def test_a_set_of_the_course_is_judged_too(monkeypatch, tmp_path, capsys):
     accuracy = re.search(r"test ([\d.]+%)", capsys.readouterr().out)[1]
     assert cli.main(["evaluate", *data, "--weights", kept]) == 0
     assert "100 images" in (out := capsys.readouterr().out) and f"top-1 {accuracy}" in out
+
+
+def test_an_unreadable_file_ends_a_command_or_is_skipped_and_counted(tmp_path, capsys):
+    make(tmp_path / "train", count=3, side=70)
+    make(tmp_path / "val", count=2, side=90)
+    for part in ("train", "val"):
+        (tmp_path / part / "blue" / "0.png").write_text("not an image")
+    net = ["resnet20_cifar", "--data", str(tmp_path), *FEW]
+    learn = ["train", *net, "--recipe", "imagenet-2015", "--batch", "4", "--epochs", "1"]
+    judge = ["evaluate", *net, "--weights", str(tmp_path / "run.pt")]
+    assert cli.main(learn) == 2
+    assert "blue/0.png cannot be read as an image" in capsys.readouterr().err
+    assert cli.main([*learn, "--skip-unreadable", "--checkpoint", str(tmp_path / "run.pt")]) == 0
+    assert "skipped 1 unreadable files, such as" in capsys.readouterr().out
+    assert cli.main(judge) == 2
+    assert "blue/0.png cannot be read as an image" in capsys.readouterr().err
+    assert cli.main([*judge, "--skip-unreadable"]) == 0
+    out = capsys.readouterr().out
+    assert "skipped 1 unreadable files" in out and "3 images  loss" in out
 
 
 @pytest.mark.parametrize(

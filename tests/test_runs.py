@@ -2,6 +2,9 @@
 
 import json
 import math
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +184,18 @@ def test_several_processes_make_the_same_record(tmp_path, tiny):
     assert one == two
     with pytest.raises(ValueError, match="jobs=0"):
         runs.run(tiny, jobs=0)
+
+
+def dies():
+    if multiprocessing.parent_process():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return deep()
+
+
+def test_a_killed_process_of_several_ends_in_a_sentence(tmp_path, tiny, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"deep": Side(dies)}))
+    with pytest.raises(ValueError, match="one of jobs=2 processes was killed.*start the same command again"):
+        runs.run(tiny, root=tmp_path, jobs=2)
 
 
 def test_energy_is_kept_where_it_can_be_read(tmp_path, tiny, monkeypatch):

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib import augment, datasets
+from cnnlib import augment, checkpoint, datasets
 from cnnlib import train as training
 from cnnlib.datasets import Images
 from cnnlib.schedule import Cosine, Linear, Step
@@ -209,6 +209,48 @@ def test_a_loss_that_explodes_stops_with_step_and_rate():
         list(train(small(norm=False), toy(), toy(), Recipe(3, Linear((0, 1), (1e20, 1e20)), 16)))
 
 
+def test_a_long_pass_stops_soon_after_the_loss_is_lost(monkeypatch):
+    """100 steps a pass; the loss is looked at every five."""
+    monkeypatch.setattr(training, "LOOK", 5)
+    steps = []
+
+    def spy(x, draw):
+        steps.append(len(x))
+        return x
+
+    explodes = Recipe(3, lambda t: 1e20 if t > 0.02 else 0.01, 2, augment=(spy,))
+    with pytest.raises(Diverged, match=r"the loss is (nan|inf) at step [5-9] \(epoch 1\), where lr=1e\+20"):
+        list(train(small(norm=False), toy(200), toy(), explodes))
+    assert len(steps) == 10
+
+
+def test_a_last_step_that_explodes_is_no_result(tmp_path):
+    """24 steps, of which only validation sees the outcome of the last; no checkpoint of it is kept."""
+    last = Recipe(4, lambda t: 1e30 if t > 23 / 24 else 0.01, 16)
+    path = tmp_path / "run.pt"
+    words = r"the loss on validation images is (nan|inf) after epoch 4, where lr=1e\+30"
+    with pytest.raises(Diverged, match=words):
+        list(train(small(norm=False), toy(), toy(), last, checkpoint=path))
+    assert [row["epoch"] for row in checkpoint.load(path)["rows"]] == [1, 2, 3]
+
+
+def test_one_image_can_be_learned_and_judged():
+    (row,) = train(small(norm=False), toy(1), toy(1), Recipe(1, batch=1))
+    assert row.train_acc in (0, 1) and row.valid_acc in (0, 1)
+    with pytest.raises(ValueError, match="batch=1: batch normalisation needs two images"):
+        train(small(), toy(1), toy(1), Recipe(1, batch=1))
+
+
+def test_smoothed_labels_are_those_of_the_formula():
+    """1 - s on the right class and s shared by all three: Szegedy et al. 2015, sec. 7."""
+    data, net = toy(48), small(norm=False)
+    net[3].p = 0.0
+    logs = F.log_softmax(net(data.x), 1)
+    expected = -(0.9 * logs[torch.arange(48), data.y] + 0.1 * logs.mean(1)).mean().item()
+    (row,) = train(net, data, data, Recipe(1, lambda t: 0.0, 16, label_smoothing=0.1))
+    assert row.train_loss == pytest.approx(expected, rel=1e-5)
+
+
 def test_frozen_layers_stay():
     net = small()
     net[0].requires_grad_(False)
@@ -258,7 +300,10 @@ def test_no_word_is_printed_unless_somebody_watches():
         (lambda: Recipe(1, momentum=1.0), "momentum=1.0"),
         (lambda: train(small(), toy(8), toy(), Recipe(1, batch=16)), "batch=16: the training set has 8"),
         (lambda: train(small(), toy(8)[:0], toy(), Recipe(1, batch=4)), "train_set is empty"),
+        (lambda: train(small(), toy(8), toy(8)[:0], Recipe(1, batch=4)), "valid_set is empty"),
         (lambda: train(cnnlib.build("lenet_small"), toy(), toy(), Recipe(1, batch=4)), "train_set has images of 1×6×6"),
+        (lambda: train(small(), toy(), Images(torch.rand(4, 1, 8, 8), toy(4).y, tuple("abc")), Recipe(1, batch=4)),
+         "valid_set has images of 1×8×8: the network's layer 5 expects 64 features and gets 144"),
         (lambda: train(small(), Images(toy().x, toy().y + 5, tuple("abcdefgh")), toy(), Recipe(1)), "labels up to 7"),
         (lambda: train(small(), toy(), toy(), Recipe(1, batch=1)), "batch=1"),
         (lambda: training.device("abacus"), "this machine has"),

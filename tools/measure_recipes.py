@@ -2,6 +2,7 @@
 
     python tools/measure_recipes.py                          every small network of the book
     python tools/measure_recipes.py resnet_small --device cuda --batch 128 --compile
+    python tools/measure_recipes.py lenet_small resnet_small densenet_small --compile --keep    for pages/training.md
 
 CPU time of the process on the CPU, so that other programs matter little; the wall clock elsewhere.
 """
@@ -12,6 +13,7 @@ from dataclasses import replace
 from statistics import median
 
 import torch
+from kept_rows import keep
 from torch import Generator
 
 import cnnlib
@@ -39,6 +41,13 @@ def seconds(name, recipe, batch, device, steps):
     return median(times[2:])
 
 
+def table(rows):
+    """A row a network: milliseconds of a plain step, and how many times as fast each setting is."""
+    settings = list(rows[0])[2:]
+    lines = [(row["network"], f"{row['ms']:.1f}", *(f"{row[key]:.2f}" for key in settings)) for row in rows]
+    return Table(("network", "ms a step", *settings), lines)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     small = [name for name in cnnlib.list_models() if name.endswith("_small")]
@@ -49,22 +58,24 @@ def main():
     parser.add_argument(
         "--compile", action="store_true", help="also torch.compile, which takes minutes a network"
     )
+    parser.add_argument("--keep", action="store_true", help="store them for pages/training.md too")
     args = parser.parse_args()
     settings = SETTINGS | ({"compile": replace(PLAIN, compile=True)} if args.compile else {})
     device, rows = home(args.device), []
     for name in args.networks:
         plain = seconds(name, PLAIN, args.batch, device, args.steps)
-        others = [seconds(name, recipe, args.batch, device, args.steps) for recipe in settings.values()]
-        rows.append((name, f"{1000 * plain:.1f}", *(f"{plain / other:.2f}" for other in others)))
-        print(*rows[-1], flush=True)
-    columns = ("network", "ms a step", *settings)
+        others = {
+            key: round(plain / seconds(name, recipe, args.batch, device, args.steps), 2)
+            for key, recipe in settings.items()
+        }
+        rows.append({"network": name, "ms": round(1000 * plain, 1)} | others)
+        print(rows[-1], flush=True)
     print(
-        Table(
-            columns,
-            rows,
-            f"Training steps of {args.batch} images on {device}: times as fast with each setting.",
-        )
+        f"Training steps of {args.batch} images on {device}: times as fast with each setting.\n{table(rows)}"
     )
+    if args.keep:
+        clock = "CPU time of the process" if device.type == "cpu" else "wall clock"
+        keep("recipe-speed", device, {"rows": rows}, batch=args.batch, steps=args.steps, clock=clock)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from difflib import get_close_matches
 
 from torch import nn
@@ -28,7 +29,7 @@ from cnnlib.arch import (
     zfnet,
 )
 from cnnlib.arch.entry import Entry
-from cnnlib.layers import Takes
+from cnnlib.layers import Network, Takes
 from cnnlib.weights import Weights, find, load
 
 # In the order of the chapters.
@@ -86,9 +87,11 @@ def build(name: str, weights: str | None = None, **options: object) -> nn.Module
     if trained:
         _need(trained, options)
     net = make(**options)
+    if type(net) is nn.Sequential:  # all but torchvision's own
+        net = Network(OrderedDict(net.named_children()))
+        channels = options.get("in_channels", entry.image[0])
+        net.takes = Takes(name, channels, entry.smallest, entry.largest)
     net.name = name  # for the caption of a table
-    channels = options.get("in_channels", entry.image[0])
-    net.register_forward_pre_hook(Takes(name, channels, entry.smallest, entry.largest))
     return load(net, trained) if trained else net
 
 

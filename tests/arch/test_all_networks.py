@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from twins import on_meta
 
 import cnnlib
 from cnnlib.arch import modern
+from cnnlib.layers import Unfit
 
 # The constructor of RegNet needs numbers. Deeper twins of others are left to their bills: they are the same blocks more
 # often, and a thousand layers take their time even without numbers.
@@ -78,16 +80,15 @@ def test_it_survives_pickle_and_its_weights_a_file(net):
 
 
 def test_the_smallest_image_is_the_smallest(net):
-    """By trying: the rule that stands in front of the network is taken away."""
+    """By trying: the rule is not asked before the layers have failed."""
     smallest, largest = SIDES[net.name]
-    bare = copy.copy(net).eval()
-    bare._forward_pre_hooks = {}
+    net.eval()
 
     def runs(h, w):
         try:
             with torch.no_grad():
-                return bare(images(net.name, 1, h, w)).shape == (1, classes(net.name))
-        except RuntimeError:
+                return net(images(net.name, 1, h, w)).shape == (1, classes(net.name))
+        except (RuntimeError, Unfit):
             return False
 
     assert runs(smallest, smallest)
@@ -108,6 +109,32 @@ def test_an_image_that_does_not_fit_is_refused_with_the_rule(name):
         on_meta(name)(torch.empty(2, 1, 300, 300, device="meta"))
     with pytest.raises(ValueError, match=r"got \(3, 300, 300\): need a batch"):
         on_meta(name)(torch.empty(3, 300, 300, device="meta"))
+
+
+def test_a_network_with_another_head_takes_what_the_new_layers_take():
+    """Fully convolutional (Long et al. 2015, sec. 3.1), then with global pooling, then for grey images."""
+    with torch.device("meta"):
+        net = copy.deepcopy(on_meta("zfnet")).eval()
+        net.flatten, net.classifier = nn.Identity(), nn.Conv2d(256, 21, 6)
+        x = images("zfnet", 1, 255, 400)  # built for 223 to 254 pixels
+        h, w = net.features(x).shape[2:]
+        assert net(x).shape == (1, 21, h - 5, w - 5) == (1, *cnnlib.trace(net, (3, 255, 400)).rows[-1].out)
+        net.flatten = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        net.classifier = nn.Linear(256, 5)
+        assert net(images("zfnet", 2, 64, 500)).shape == (2, 5)
+        net.features[0] = nn.Conv2d(1, 96, 7, 2, 1)
+        assert net(torch.empty(2, 1, 300, 300)).shape == (2, 5)
+        with pytest.raises(ValueError, match=r"zfnet got \(2, 3, 20, 20\): need images of 223 to 254"):
+            net(images("zfnet", 2, 20))
+
+
+def test_an_error_of_ones_own_layers_stays_what_it_is():
+    with torch.device("meta"):
+        net = copy.deepcopy(on_meta("zfnet"))
+        net.classifier = nn.Linear(7, 5)
+    with pytest.raises(RuntimeError, match="9216"):
+        net(images("zfnet", 2, 224))
+    assert net[:1](images("zfnet", 2, 50)).shape[:2] == (2, 256)  # a part has no rule
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,18 @@ def test_it_compiles(told):
         assert near(torch.compile(net, backend="eager", fullgraph=True)(x), y)
 
 
+def test_another_head_compiles_too_at_sizes_it_was_not_built_for():
+    torch.manual_seed(0)
+    net, x = cnnlib.build("lenet_small").eval(), torch.randn(2, 1, 60, 60)
+    net.flatten, net.fc1 = torch.nn.AdaptiveAvgPool2d(7), torch.nn.Conv2d(50, 90, 7)
+    net.act3, net.fc2 = torch.nn.Flatten(), torch.nn.Linear(90, 10)
+    torch.compiler.reset()
+    with torch.no_grad():
+        y = net(x)
+        assert y.shape == (2, 10) and near(torch.compile(net, backend="eager", fullgraph=True)(x), y)
+        assert near(torch.export.export(net, (x,)).module()(x), y)
+
+
 def test_it_exports(told):
     net, x, y = told
     batch = torch.export.Dim("batch", min=2)
