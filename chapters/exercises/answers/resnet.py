@@ -404,7 +404,7 @@ def fit(net, x, y):
             else:
                 nn.init.kaiming_normal_(layer.weight)
 """,
-        "never took the gradients back to zero": """
+        "steps a hundred times too large": """
 def fit(net, x, y):
     for layer in net:
         if isinstance(layer, nn.Conv2d):
@@ -413,10 +413,11 @@ def fit(net, x, y):
                 nn.init.dirac_(layer.weight)
             else:
                 nn.init.kaiming_normal_(layer.weight)
-    optimiser = torch.optim.Adam(net.parameters(), 0.002)
+    optimiser = torch.optim.Adam(net.parameters(), 0.2)
     for _ in range(20):
         some = torch.randint(len(x), (32,))
         loss = F.cross_entropy(net(x[some]), y[some])
+        optimiser.zero_grad()
         loss.backward()
         optimiser.step()
 """,

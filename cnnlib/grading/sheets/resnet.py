@@ -70,12 +70,13 @@ def filled(block, scale: bool) -> None:
 
 
 def run_block(ns, c_in, c_out, stride, x, what):
-    """How many parameters it has, or its output and what it left of the map that it was given."""
+    """Parameters of its convolutions and of all, or its output and what it left of the map that it was given."""
     import torch
 
     block = ns["make_block"](c_in, c_out, stride).eval()
     if what == "parameters":
-        return sum(p.numel() for p in block.parameters())
+        convs = [m for m in block.modules() if isinstance(m, torch.nn.Conv2d)]
+        return [sum(p.numel() for m in some for p in m.parameters()) for some in (convs, [block])]
     filled(block, scale=what == "output")
     x = torch.tensor(x)
     with torch.no_grad():
@@ -258,7 +259,7 @@ STILL = (
 HOLDS = "A normalisation takes a bias away again; each place needs a normalisation of its own; zeros need no weights."
 ZERO = "With F = 0 the block is its shortcut, with the last ReLU: every stride-th pixel, zeros behind the channels."
 SUM = "F may fall below 0 before the sum; one ReLU stands behind it. And what came in belongs to the caller."
-SHALLOW = "With six layers the usual start will do. Does each step begin with gradients of zero?"
+SHALLOW = "With six layers the usual start will do. Is it this network that learns, and does its loss fall?"
 DEEP = "Print the spread of the maps, layer by layer, before the first step. Which weights hand on what they get?"
 
 
@@ -372,7 +373,7 @@ BATCH_NORM = Exercise(
 MAKE_BLOCK = Exercise(
     "make_block",
     practice=(
-        Case(dict(c_in=2, c_out=3, stride=2, x=[], what="parameters"), 147, HOLDS),
+        Case(dict(c_in=2, c_out=3, stride=2, x=[], what="parameters"), [135, 147], HOLDS),
         Case(
             dict(c_in=1, c_out=2, stride=2, x=[[[[1.0, 2.0], [-3.0, 4.0]]]], what="zero"),
             [[[[[1.0]], [[0.0]]]], [[[[1.0, 2.0], [-3.0, 4.0]]]]],
