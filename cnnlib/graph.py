@@ -72,7 +72,7 @@ class _Recorder(TorchFunctionMode):
     def enter(self, module: nn.Module, args: object) -> None:
         self.stack.append((module, list(self.sources(args))))
 
-    def leave(self, out: object) -> None:
+    def leave(self, _module: nn.Module, _args: object, out: object) -> None:
         leaf = self.inside_leaf()
         module, reads = self.stack.pop()
         if leaf and not isinstance(module, nn.Identity | nn.Flatten):

@@ -1,4 +1,4 @@
-"""Depth with shortcuts and without."""
+"""Depth with shortcuts and without, and three kinds of shortcut."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from cnnlib import arch, datasets
 from cnnlib.ablate import without_norm
+from cnnlib.arch import resnet
 from cnnlib.experiment import Experiment, Side
 from cnnlib.judge import TRAINING_ERROR
 from cnnlib.train import Recipe
@@ -15,6 +16,10 @@ from cnnlib.train import Recipe
 
 def _bare(name: str) -> nn.Module:
     return without_norm(arch.build(name))
+
+
+def _twenty(shortcut: resnet.Shortcut) -> nn.Module:
+    return resnet.thin(20, resnet.residual(resnet.basic, shortcut))
 
 
 EXPERIMENTS = {
@@ -34,5 +39,19 @@ EXPERIMENTS = {
         rates=(0.01, 0.03, 0.1),
         unequal="the question is what more layers bring; both sides see the same images equally often",
         metric=TRAINING_ERROR,  # the question is whether it can be trained at all
+    ),
+    "resnet-shortcuts": Experiment(
+        "Where shapes differ, or everywhere: does a shortcut that learns beat one that fills up with zeros?",
+        datasets.fashion_mnist,
+        1500,
+        {
+            "A": Side(partial(_twenty, resnet.option_a)),
+            "B": Side(partial(_twenty, resnet.option_b)),
+            "C": Side(partial(_twenty, resnet.option_c)),
+        },
+        (("B", "A"), ("C", "B"), ("C", "A")),
+        Recipe(epochs=8, batch=32, decay=1e-4),
+        rates=(0.03, 0.1),
+        equal_macs=True,
     ),
 }

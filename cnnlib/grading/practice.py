@@ -11,6 +11,7 @@ from cnnlib.grading.values import NotPlain, plain
 
 PRACTICE = "This is practice: the grade comes from a rerun with other inputs."
 UNGRADED = "This exercise is for practice only."
+LONGEST = 1000  # characters of a value that is shown: nobody reads the scores of a hundred pictures
 
 
 def check(name: str) -> None:
@@ -52,8 +53,8 @@ def verdict(exercise: Exercise, ns: MutableMapping[str, object]) -> str:
         except BaseException as error:  # whatever a student's code may raise, SystemExit too
             return f"error on {call(name, case)}: {type(error).__name__}: {error}"
         if wrong := case.judge(value, case.value, given | case.inputs):
-            shown = value.tolist() if hasattr(value, "tolist") else value
-            got = f" returns {shown!r}" if case.inputs else ""
+            shown = repr(value.tolist() if hasattr(value, "tolist") else value)
+            got = f" returns {shown}" if case.inputs and len(shown) <= LONGEST else ""
             right = f"\n  The {number} before it came out right." if number else ""
             return f"failed. {call(name, case)}{got}: {wrong}.\n  Hint: {case.hint}{right}"
     closing = PRACTICE if exercise.probes else UNGRADED

@@ -4,6 +4,7 @@ import ast
 import itertools
 import random
 import re
+from functools import cache
 
 import nbformat
 import pytest
@@ -24,16 +25,28 @@ def sheet(request):
     return SHEETS[request.param]
 
 
+def drawn(sheet, exercise, number, seed):
+    """The inputs of a probe."""
+    given = {name: sheet.constants[name] for name in exercise.given}
+    rng, probe = random.Random(f"{seed} {number}"), exercise.probes[number]
+    return [given | probe.inputs(rng) for _ in range(probe.draws)]
+
+
+@cache
+def right(sheet_name, exercise_name, number, seed):
+    """What the solution makes of them, once for all mistakes: some solutions train a network."""
+    sheet = SHEETS[sheet_name]
+    exercise = sheet.sheet.exercise(exercise_name)
+    return [plain(exercise.answer(sheet.reference, d)) for d in drawn(sheet, exercise, number, seed)]
+
+
 def points(sheet, exercise, ns, seed):
     """Points of each probe, in this process: the known mistakes are ours and end."""
-    given = {name: sheet.constants[name] for name in exercise.given}
     got = []
     for number, probe in enumerate(exercise.probes):
-        rng = random.Random(f"{seed} {number}")
-        draws = [given | probe.inputs(rng) for _ in range(probe.draws)]
-        pairs = [
-            (plain(exercise.answer(ns, d)), plain(exercise.answer(sheet.reference, d)), d) for d in draws
-        ]
+        draws = drawn(sheet, exercise, number, seed)
+        wanted = right(sheet.sheet.name, exercise.name, number, seed)
+        pairs = [(plain(exercise.answer(ns, d)), value, d) for d, value in zip(draws, wanted, strict=True)]
         got.append(0 if any(probe.judge(*pair) for pair in pairs) else probe.points)
     return got
 
