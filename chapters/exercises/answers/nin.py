@@ -145,7 +145,7 @@ def meeting_head(x, y):
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 4, 1)
     optimiser = torch.optim.Adam(layer.parameters(), lr=0.1)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(layer(x).mean((2, 3)), y).backward()
         optimiser.step()
@@ -156,7 +156,7 @@ def meeting_head(x, y):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(6, 32, 1), nn.ReLU(), nn.Conv2d(32, 4, 1))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(net(x).mean((2, 3)), y).backward()
         optimiser.step()
@@ -173,7 +173,7 @@ def meeting_head(x, y):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(6, 16, 1), nn.Conv2d(16, 4, 1))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(net(x).mean((2, 3)), y).backward()
         optimiser.step()
@@ -185,7 +185,7 @@ def meeting_head(x, y):
     net = nn.Sequential(nn.Conv2d(6, 16, 1), nn.ReLU(), nn.Conv2d(16, 4, 1))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
     means = x.mean((2, 3), keepdim=True)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(net(means).mean((2, 3)), y).backward()
         optimiser.step()
@@ -196,7 +196,7 @@ def meeting_head(x, y):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(6, 16, 1), nn.ReLU(), nn.Conv2d(16, 4, 1))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(net(x[y < 3]).mean((2, 3)), y[y < 3]).backward()
         optimiser.step()

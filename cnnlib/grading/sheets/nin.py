@@ -67,7 +67,7 @@ def adds_up(value: object, reference: object, inputs: Inputs) -> str:
 # A head to train
 
 CHANNELS, SIDE, FIRES = 6, 5, 3
-IMAGES, NEW = 64, 200
+IMAGES, NEW = 64, 120
 MOST = 180  # parameters
 CHANCE, ASKED = 45, 90  # per cent of new images
 OPEN = 1  # the images of a check in the notebook
