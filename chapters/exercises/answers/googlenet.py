@@ -64,7 +64,8 @@ WRONG = {
         "no ReLU behind the reductions": paths("reduce3)", "reduce3, False)").replace("reduce5)", "reduce5, False)"),
         "no ReLU at the ends": paths("one)", "one, False)")
         .replace("three)\n", "three, False)\n")
-        .replace("five)\n", "five, False)\n"),
+        .replace("five)\n", "five, False)\n")
+        .replace("pool)\n    return", "pool, False)\n    return"),
         "a ReLU in front of the pool": paths(
             "F.max_pool2d(x, 3, 1, 1)", "F.max_pool2d(x.relu(), 3, 1, 1)"
         ),
