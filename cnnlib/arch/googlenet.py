@@ -192,27 +192,36 @@ def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:
 
 
 TWIN = (Row(16, 16, 32, 8, 16, 16), Row(24, 20, 48, 8, 24, 24))  # modules at 14 and at 7 pixels
+WIDTH = 64  # channels that the first of them reads
+
+
+def _twin(first: nn.Module, second: nn.Module, out: int) -> nn.Sequential:
+    """Two modules between a short stem and a short end: (N, 1, 28, 28) -> (N, 10) logits."""
+    return chain(
+        conv1=conv_bn_relu(1, WIDTH, 3, 2, 1), module1=first, maxpool=nn.MaxPool2d(2, 2), module2=second,
+        avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(out, 10),
+    )  # fmt: skip
 
 
 def twin(share: float | None = None) -> nn.Sequential:
-    """Two modules between a short stem and a short end: (N, 1, 28, 28) -> (N, 10) logits.
+    """Two modules in a small network, (N, 1, 28, 28) -> (N, 10) logits, to see what 1 x 1 layers do.
 
-    With 1 x 1 in front of the large windows; or, with a ``share``, naive ones of that share of the channels.
+    With 1 x 1 in front of the large windows; or, with a ``share``, naive modules of that share of the channels.
     """
-    form, width = replace(PUBLIC, large=5), 64
-    modules = []
-    for row in TWIN:
-        if share is None:
-            modules.append(inception(width, row, form))
-            width = row.out
-        else:
-            wide = [round(share * c) for c in (row.c1, row.c3, row.c5)]
-            modules.append(naive(width, *wide, form))
-            width += sum(wide)
-    return chain(
-        conv1=form.conv(1, 64, 3, 2, 1), module1=modules[0], maxpool=nn.MaxPool2d(2, 2), module2=modules[1],
-        avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(width, 10),
-    )  # fmt: skip
+    form, (first, second) = replace(PUBLIC, large=5), TWIN
+    if share is None:
+        return _twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
+    wide = [[round(share * c) for c in (row.c1, row.c3, row.c5)] for row in TWIN]
+    middle = WIDTH + sum(wide[0])
+    return _twin(naive(WIDTH, *wide[0], form), naive(middle, *wide[1], form), middle + sum(wide[1]))
+
+
+def twin_unreduced() -> nn.Sequential:
+    """As ``twin``, but its 1 x 1 layers in front of the large windows put out as many channels as they read."""
+    form, (first, second) = replace(PUBLIC, large=5), TWIN
+    first = first._replace(reduce3=WIDTH, reduce5=WIDTH)
+    second = second._replace(reduce3=first.out, reduce5=first.out)
+    return _twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
 
 
 NETWORKS = {

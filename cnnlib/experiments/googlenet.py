@@ -19,10 +19,15 @@ EXPERIMENTS = {
             "reduced": Side(googlenet.twin),
             "naive, equal MACs": Side(partial(googlenet.twin, share=0.25)),
             "naive, as wide": Side(partial(googlenet.twin, share=1.0)),
+            "1x1, not reduced": Side(googlenet.twin_unreduced),
         },
-        tuple(combinations(("reduced", "naive, as wide", "naive, equal MACs"), 2)),
+        (
+            *combinations(("reduced", "naive, as wide", "naive, equal MACs"), 2),
+            ("1x1, not reduced", "naive, as wide"),
+            ("reduced", "1x1, not reduced"),
+        ),
         Recipe(epochs=6, batch=32),
         rates=(0.03, 0.1, 0.3),
-        unequal="one side shows what the whole width would bring; the other two are equal",
+        unequal="two sides show what the whole width would bring; the other two are equal",
     ),
 }

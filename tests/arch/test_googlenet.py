@@ -193,5 +193,18 @@ def test_the_twins_differ_in_their_modules_only():
         assert made == [row.c1, row.c3, row.c5]
     costs = [cnnlib.trace(googlenet.twin(share), (1, 28, 28)).macs for share in (None, 0.25)]
     assert abs(costs[0] / costs[1] - 1) < 0.05
-    for net in (reduced, naive):
+    for net in (reduced, naive, googlenet.twin_unreduced()):
         witness.every_parameter_learns(net, torch.randn(4, 1, 28, 28))
+
+
+def test_the_twin_that_does_not_reduce_has_the_channels_of_one_and_the_bill_of_the_other():
+    reduced, naive, kept = googlenet.twin(), googlenet.twin(share=1.0), googlenet.twin_unreduced()
+    for row, block, c_in in zip(googlenet.TWIN, (kept.module1, kept.module2), (64, 80), strict=True):
+        made = [m.out_channels for m in block.modules() if isinstance(m, nn.Conv2d)]
+        assert made == [row.c1, c_in, row.c3, c_in, row.c5, row.pool]
+    joins = [
+        [r.out for r in cnnlib.trace(net, (1, 28, 28)).rows if r.kind == "cat"] for net in (reduced, kept)
+    ]
+    assert joins[0] == joins[1]
+    bills = [cnnlib.trace(net, (1, 28, 28)).macs for net in (naive, kept)]
+    assert abs(bills[0] / bills[1] - 1) < 0.05
