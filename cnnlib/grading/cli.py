@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import sys
 from importlib.util import find_spec
@@ -100,11 +101,18 @@ def guarded(command):
     """The command with what a user can mend said in one sentence: exit code 2."""
 
     def main(arguments: argparse.Namespace) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not stop a class
+                stream.reconfigure(errors="backslashreplace")
         try:
             return command(arguments)
         except (ValueError, Infra) as error:
             print(f"cnnlib: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("\ncnnlib: stopped; what is graded is kept, and the same command does the rest",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            os._exit(130)  # else Python waits for the notebooks that are running; their jails end with it
 
     return main
 

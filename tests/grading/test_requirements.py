@@ -491,6 +491,8 @@ TENSORS = {
     "zeros": ("return torch.zeros_like(F.conv2d(x, weight, bias))", "failed"),
     "shape": ("return F.conv2d(x, weight * links[:, :, None, None], bias)[:1]", "failed"),
     "huge": ("return torch.zeros(10**7)", "error"),
+    "bomb": ("return torch.zeros(10**11)", "memory"),
+    "slow_bomb": ("x = [x]\n    while True: x.append(torch.ones(10**6))", "memory"),
     "complex": ("return torch.zeros(3, dtype=torch.complex64)", "error"),
     "subclass": ("return torch.Tensor._make_subclass(type('T', (torch.Tensor,), {}), x)", "error"),
     "forged": ("return {'safetensors': 'AAAA'}", "tampered"),
@@ -554,4 +556,6 @@ def test_the_table_of_a_class_of_none_is_a_table(new_folder):
 def test_the_text_of_a_sheet_is_never_in_the_jail():
     argv = bwrap.jail(Path("/tmp"), (), supervise.Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
-    assert bound and not any(TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound)
+    assert bound and not any(
+        TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound
+    )
