@@ -132,8 +132,11 @@ def newest(handed_in: list[Entry]) -> Entry:
         return (-1 if entry.fault else archive.kind(entry.file), entry.file.lstat().st_mtime, entry.original)
 
     *rest, last = sorted(handed_in, key=rank)
-    others = [f"several files, the newest notebook counts, not: {entry.original}" for entry in rest]
-    return replace(last, review=(*last.review, *others))
+    if not rest:
+        return last
+    others = ", ".join(PurePosixPath(entry.original).name for entry in reversed(rest))
+    counts = PurePosixPath(last.original).name
+    return replace(last, review=(*last.review, f"several files: {counts} counts, not {others}"))
 
 
 def read_roster(path: Path) -> dict[str, str]:
