@@ -13,7 +13,8 @@ from cnnlib.grading.notebook import LARGEST
 
 MOST = 20_000  # members
 TOTAL = 2**33  # bytes of all members
-NOTEBOOKS = (".ipynb", ".py")
+KINDS = (".py", ".ipynb")  # what can be graded, the better last
+PLATFORM = ("submission_metadata.yml",)  # what a platform puts beside the files
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,17 @@ class File:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a path is nobody's: system files and copies that Jupyter makes."""
-    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in name.split("/"))
+    """Whether a path is nobody's: files of a system or platform, and copies that Jupyter makes."""
+    parts = name.split("/")
+    return parts[-1] in PLATFORM or any(
+        part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in parts
+    )
+
+
+def kind(path: Path) -> int:
+    """How well a file can be graded: 1 for a notebook, 0 for a script, -1 for anything else."""
+    suffix = path.suffix.lower()
+    return KINDS.index(suffix) if suffix in KINDS else -1
 
 
 def unpacked(archive: Path, into: Path) -> list[File]:
@@ -74,7 +84,8 @@ def inside(file: File, into: Path) -> File:
         members = unpacked(file.path, into)
     except ValueError as error:
         return File(file.name, file.path, str(error))
-    found = [member for member in members if Path(member.name).suffix.lower() in NOTEBOOKS]
+    best = max((kind(Path(member.name)) for member in members), default=-1)
+    found = [member for member in members if kind(Path(member.name)) == best >= 0]
     if len(found) != 1:
         return File(
             file.name, file.path, f"a zip archive with {len(found)} notebooks; hand in the notebook itself"

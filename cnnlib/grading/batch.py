@@ -78,17 +78,17 @@ def run(
         return entry, result
 
     again = []
-    with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(attempt, entry): entry for entry in entries}
-        try:
-            for done in as_completed(running):
-                entry = running[done]
-                result = done.result()
-                if result["status"] == "infra" or jobs > 1 and result.get("late"):
-                    again.append(entry)
-                else:
-                    yield keep(entry, result)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(jobs)
+    running = {pool.submit(attempt, entry): entry for entry in entries}
+    try:
+        for done in as_completed(running):
+            entry = running[done]
+            result = done.result()
+            if result["status"] == "infra" or jobs > 1 and result.get("late"):
+                again.append(entry)
+            else:
+                yield keep(entry, result)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # whoever stops the grader does not wait for loops
     for entry in again:
         yield keep(entry, attempt(entry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import sys
 from importlib.util import find_spec
@@ -16,9 +17,13 @@ from cnnlib.grading.supervise import Infra
 GRADE = """\
 Grade a folder, or a zip archive, of notebooks: one row a student in a CSV file; results, feedback pages and tables
 for Moodle, Canvas and Gradescope in OUT-run. Who is graded already, with the same file, sheet, seed and limits, is
-not graded again."""
+not graded again. What is not said is done as in the last run of the same OUT."""
 BUILD = """\
 Write the notebook of a sheet that students get; prove that its solutions get all points, a blank one none."""
+# Options that a run of the same table takes over from the last one, and what they are at first.
+FIRST = dict(
+    submissions=None, sheet=None, roster=None, names="file", variant=None, seeds=1, time=10, memory=2.0
+)
 NEEDED = ("IPython", "jupytext", "jinja2", "safetensors", "tqdm")
 
 
@@ -39,8 +44,7 @@ def add_parsers(subparsers) -> None:
     who.add_argument("--roster", type=Path, help="CSV file with a column id, and perhaps name")
     who.add_argument(
         "--names",
-        default="file",
-        help=f"how file names tell the student: {', '.join(roll.NAMES)}, or a regex (?P<id>...)",
+        help=f"how file names tell the student: {', '.join(roll.NAMES)}, or a regex (?P<id>...) (default file)",
     )
     inputs = parser.add_argument_group("hidden inputs")
     inputs.add_argument("--variant", type=int, help="seed that the class's own sheet was built with")
@@ -48,18 +52,14 @@ def add_parsers(subparsers) -> None:
         "--seed", type=int, help="seed of the inputs (default: that of the last run, or a new one)"
     )
     inputs.add_argument(
-        "--seeds", type=positive, default=1, metavar="N", help="draw inputs N times; all must come out right"
+        "--seeds", type=positive, metavar="N", help="draw inputs N times; all must come out right (default 1)"
     )
     shut_in = parser.add_argument_group("limits")
     shut_in.add_argument(
         "--isolation", choices=jail.NAMES, default="auto", help="how student code is shut in (default auto)"
     )
-    shut_in.add_argument(
-        "--time", type=positive, default=10, metavar="S", help="CPU seconds for one probe (default 10)"
-    )
-    shut_in.add_argument(
-        "--memory", type=float, default=2.0, metavar="GB", help="memory of one probe (default 2)"
-    )
+    shut_in.add_argument("--time", type=positive, metavar="S", help="CPU seconds for one probe (default 10)")
+    shut_in.add_argument("--memory", type=float, metavar="GB", help="memory of one probe (default 2)")
     work = parser.add_argument_group("how much is done")
     work.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks at a time (default 1)")
     work.add_argument("--shard", type=shard, metavar="I/N", help="only part I of N, for several machines")
@@ -100,11 +100,18 @@ def guarded(command):
     """The command with what a user can mend said in one sentence: exit code 2."""
 
     def main(arguments: argparse.Namespace) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not stop a class
+                stream.reconfigure(errors="backslashreplace")
         try:
             return command(arguments)
         except (ValueError, Infra) as error:
             print(f"cnnlib: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("\ncnnlib: stopped; what is graded is kept, and the same command does the rest",
+                  file=sys.stderr, flush=True)  # fmt: skip
+            os._exit(130)  # else Python waits for the notebooks that are running; their jails end with it
 
     return main
 
@@ -117,7 +124,10 @@ def grade(arguments: argparse.Namespace) -> int:
         from cnnlib.grading import demo
 
         arguments.submissions, arguments.sheet = demo.make(arguments.out)
-        arguments.time = min(arguments.time, demo.SECONDS)
+        arguments.names, arguments.time = "file", demo.SECONDS
+    run = session.Run(arguments.out)
+    run.take(arguments.merge)
+    fill_in(arguments, run)
     if not arguments.submissions or not arguments.sheet:
         raise ValueError("say what to grade: cnnlib grade FOLDER --sheet NAME, or cnnlib grade --demo")
     if not arguments.submissions.exists():
@@ -127,11 +137,27 @@ def grade(arguments: argparse.Namespace) -> int:
         source.sheet_of(text),
         text,
         arguments.variant,
-        session.Run(arguments.out).seed(arguments.seed, arguments.shard is not None),
+        run.seed(arguments.seed, arguments.shard is not None),
         Limits(arguments.time, arguments.memory),
         arguments.seeds,
     )
     return session.grade(arguments, task)
+
+
+def fill_in(arguments: argparse.Namespace, run: session.Run) -> None:
+    """Give every option that was not said the value of the last run, if that was of the same sheet."""
+    last = run.options
+    if arguments.sheet:
+        arguments.sheet = str(source.find_text(arguments.sheet).resolve())
+        last = last if last.get("sheet") == arguments.sheet else {}
+    told = []
+    for name, first in FIRST.items():
+        if getattr(arguments, name) is None:
+            value = last.get(name, first)
+            told += [f"{name} {value}"] if value != first else []
+            setattr(arguments, name, Path(value) if value and name in ("submissions", "roster") else value)
+    if told:
+        print(f"as in the last run: {', '.join(told)}")
 
 
 def build(arguments: argparse.Namespace) -> int:

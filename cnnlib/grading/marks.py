@@ -33,6 +33,7 @@ class Part:
     answer: str = ""  # the student's words
     comment: str = ""
     graded: bool = True  # by its probes; else read by a person
+    by_hand: bool = False  # its points are a person's
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def final(
     notes = result["notes"] if result else [] if entry.file is None else ["not graded yet"]
     parts = parts_of(task, entry, result or {}, marks)
     given = [part.points for part in parts if part.points is not None]
-    by_hand = [part for part in parts if (entry.id, part.name) in marks]
-    has_total = status in ("graded", "unreadable") or bool(by_hand)
+    by_hand = [part for part in parts if part.by_hand]
+    has_total = status in ("graded", "unreadable") or status == "absent" and bool(by_hand)
     review = [*entry.review, *(result["review"] if result else ())]
     review += [f"{part.name}: {part.points:g} by hand" for part in by_hand if part.graded]
     sha256 = (result or {}).get("sha256", "")
@@ -137,6 +138,7 @@ def parts_of(task: Task, entry: Entry, result: dict, marks: dict[tuple[str, str]
                 had["probes"],
                 had["source"],
                 comment=mark.comment if mark else "",
+                by_hand=bool(mark),
             )
         )
     for question, most in task.sheet.manual.items():
@@ -152,6 +154,7 @@ def parts_of(task: Task, entry: Entry, result: dict, marks: dict[tuple[str, str]
                 answer=words,
                 comment=mark.comment if mark else "",
                 graded=False,
+                by_hand=bool(mark),
             )
         )
     return parts

@@ -11,9 +11,10 @@ LARGEST = 100 * 2**20  # bytes of a file, pictures in its outputs included
 MOST_CODE = 2**20  # characters of code
 BEGINNINGS = {
     b"%PDF": "a PDF file",
-    b"PK\x03\x04": "a zip archive",
+    b"PK\x03\x04": "a zip archive or an Office document",
     b"<": "a web page (HTML)",
     b"\x1f\x8b": "a gzip archive",
+    b"{": "a notebook that was cut off or edited by hand",
 }
 
 

@@ -13,13 +13,16 @@ FORMULA = ("=", "+", "-", "@")
 
 
 def safe(value: object) -> object:
-    """A text that no spreadsheet takes for a formula, on one line; numbers as short as they are; None is empty."""
+    """A text that no spreadsheet takes for a formula, on one line; numbers as short as they are; None is empty.
+
+    A sign alone is no formula, and Moodle writes one.
+    """
     if isinstance(value, float):
         return f"{value:g}"
     if not isinstance(value, str):
         return value
     line = " ".join("".join(c if c.isprintable() else " " for c in value).split())
-    return f"'{line}" if line.startswith(FORMULA) else line
+    return f"'{line}" if line.startswith(FORMULA) and len(line) > 1 else line
 
 
 def table(columns: list[str], rows: list[dict]) -> str:
@@ -84,13 +87,21 @@ def questions(finals: list[Final]) -> str:
 
 
 def message(part: Part) -> str:
-    """What the probes of a part said, each message once."""
-    said = [f"{probe['claim']}: {probe['message']}" for probe in part.probes if probe["message"]]
-    return "; ".join(dict.fromkeys(said))
+    """What the probes of a part said: each message once, with what was tried where it is not all of them."""
+    said: dict[str, list[str]] = {}
+    for probe in part.probes:
+        if probe["message"]:
+            said.setdefault(probe["message"], []).append(probe["claim"])
+    if len(said) == 1 and len(*said.values()) == len(part.probes):
+        return next(iter(said))
+    return "; ".join(f"{' / '.join(claims)}: {words}" for words, claims in said.items())
 
 
 def to_mark(finals: list[Final]) -> str:
-    """What students wrote to the questions that a person reads: fill in points, save as overrides.csv."""
+    """What students wrote to the questions that a person reads: fill in points, save as overrides.csv.
+
+    What was decided by hand before stands there, too, so that it is still in the new file.
+    """
     rows = [
         {
             "id": final.entry.id,
@@ -102,7 +113,7 @@ def to_mark(finals: list[Final]) -> str:
         }
         for final in finals
         for part in final.parts
-        if part.answer
+        if part.answer or part.by_hand
     ]
     return table([*COLUMNS, "max", "answer"], rows)
 

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cnnlib.grading import archive
 from cnnlib.grading.archive import File
@@ -18,6 +18,7 @@ NAMES = {
     "folder": r"(?P<id>[^/]+)/.+$",
     "moodle": r"(?P<name>[^/]+?)_(?P<id>\d+)_assign\w*?_(?:file|onlinetext)_?/?.*$",
     "canvas": r"(?:.*/)?(?P<name>[^/_]+)_(?:LATE_)?(?P<id>\d+)_\d+_.*$",
+    "gradescope": r"(?:.*/)?submission_(?P<id>\d+)/.+$",
 }
 COPY = re.compile(r"^(?:copy of |copie de |kopie von |copia de )+|(?: ?\(\d+\)| - copy| copy)+$", re.I)
 
@@ -47,7 +48,8 @@ def entries(folder: Path, names: str, roster: Path | None, scratch: Path) -> lis
     """
     pattern = compiled(names)
     found: dict[str, list[Entry]] = {}
-    for file in files(folder, scratch):
+    handed_in = files(folder, scratch)
+    for file in without_common_folder(handed_in) if names in NAMES else handed_in:
         entry = identify(file, pattern)
         found.setdefault(entry.id, []).append(entry)
     students = {student: newest(handed_in) for student, handed_in in found.items()}
@@ -93,6 +95,15 @@ def files(folder: Path, scratch: Path) -> list[File]:
     ]
 
 
+def without_common_folder(handed_in: list[File]) -> list[File]:
+    """Names without the one folder that holds the folders of all students, as in a zipped folder."""
+    paths = [PurePosixPath(file.name).parts for file in handed_in]
+    folders = {parts[1] for parts in paths if len(parts) > 2}
+    if len({parts[0] for parts in paths}) > 1 or len(folders) < 2:
+        return handed_in
+    return [replace(file, name=file.name.partition("/")[2]) for file in handed_in]
+
+
 def readable(name: str) -> str:
     """A file name as text that every file can hold, in one Unicode form."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
@@ -115,11 +126,17 @@ def clean(student: str) -> str:
 
 
 def newest(handed_in: list[Entry]) -> Entry:
-    """The newest of one student's files; the others are named for the instructor."""
-    in_order = sorted(handed_in, key=lambda entry: (entry.file.lstat().st_mtime, entry.original))
-    last = in_order[-1]
-    others = [f"newest of several files, not graded: {Path(entry.original).name}" for entry in in_order[:-1]]
-    return replace(last, review=(*last.review, *others))
+    """The newest notebook of one student, else the newest of what there is; the others are named."""
+
+    def rank(entry: Entry) -> tuple:
+        return (-1 if entry.fault else archive.kind(entry.file), entry.file.lstat().st_mtime, entry.original)
+
+    *rest, last = sorted(handed_in, key=rank)
+    if not rest:
+        return last
+    others = ", ".join(PurePosixPath(entry.original).name for entry in reversed(rest))
+    counts = PurePosixPath(last.original).name
+    return replace(last, review=(*last.review, f"several files: {counts} counts, not {others}"))
 
 
 def read_roster(path: Path) -> dict[str, str]:

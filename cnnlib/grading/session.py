@@ -36,23 +36,40 @@ class Run:
         """One JSON file a result."""
         return self.path / "results"
 
+    @property
+    def about(self) -> dict:
+        """What the last run wrote into run.json; empty before the first."""
+        path = self.path / "run.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
+    def options(self) -> dict:
+        """The options of the last run, those that decide who is graded, and how."""
+        return self.about.get("options", {})
+
     def seed(self, asked: int | None, sharded: bool) -> int:
         """The seed that was asked for, else that of the run on disk, else a new one."""
         if asked is not None:
             return asked
-        if (self.path / "run.json").exists():
-            return json.loads((self.path / "run.json").read_text(encoding="utf-8"))["seed"]
+        if "seed" in self.about:
+            return self.about["seed"]
         if sharded:
             raise ValueError("--shard needs --seed: all parts of a class must get the same hidden inputs")
         return secrets.randbits(32)
 
     def take(self, others: list[Path]) -> None:
-        """Copy the results and marks of other runs; raises ``ValueError`` for a folder that is none."""
+        """Copy the results of other runs, and what the first says of itself where this run has nothing yet.
+
+        Raises ``ValueError`` for a folder that is no run.
+        """
         for other in others:
             if not (other / "results").is_dir():
                 raise ValueError(f"merge={str(other)!r} is no run: it has no folder results")
+            self.results.mkdir(parents=True, exist_ok=True)
             for path in sorted((other / "results").glob("*.json")):
                 batch.write(self.results / path.name, path.read_text(encoding="utf-8"))
+            if not self.about and (other / "run.json").exists():
+                batch.write(self.path / "run.json", (other / "run.json").read_text(encoding="utf-8"))
 
 
 def in_shard(entry: Entry, shard: tuple[int, int]) -> bool:
@@ -71,23 +88,28 @@ def wanted(task: Task, entry: Entry, run: Run, students: list[str], statuses: li
     )
 
 
-def execute(
-    task: Task,
-    handed_in: list[Entry],
-    run: Run,
-    isolation: str,
-    jobs: int,
-    students: list[str],
-    statuses: list[str],
-) -> None:
+def options(arguments) -> dict:
+    """What the next run takes over where nothing else is said; paths are whole, for another folder."""
+    paths = {name: getattr(arguments, name) for name in ("submissions", "roster")}
+    plain = {
+        name: getattr(arguments, name) for name in ("sheet", "names", "variant", "seeds", "time", "memory")
+    }
+    return plain | {name: str(path.resolve()) if path else None for name, path in paths.items()}
+
+
+def execute(arguments, task: Task, handed_in: list[Entry], run: Run) -> None:
     """Grade whoever has no result yet or must be graded again, and say who."""
     from tqdm import tqdm
 
     done = batch.kept(task, handed_in, run.results)
-    todo = [entry for entry in handed_in if entry not in done or wanted(task, entry, run, students, statuses)]
+    todo = [
+        entry
+        for entry in handed_in
+        if entry not in done or wanted(task, entry, run, arguments.regrade, arguments.retry)
+    ]
     if len(todo) < len(handed_in):
         print(f"{len(handed_in) - len(todo)} results kept, {len(todo)} to do")
-    door = jail.choose(isolation)
+    door = jail.choose(arguments.isolation)
     warning = jail.UNSAFE if door is jail.open_door else ""
     if warning:
         print(warning, file=sys.stderr)
@@ -96,15 +118,17 @@ def execute(
         "warning": warning,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.platform(),
+        "options": options(arguments),
     }
     batch.write(run.path / "run.json", json.dumps(about, indent=1))
     if not todo:
         return
     with tqdm(total=len(todo), unit="notebook", disable=None) as bar:  # None: no bar but in a terminal
-        for entry, result in batch.run(task, todo, run.results, jobs, door):
+        for entry, result in batch.run(task, todo, run.results, arguments.jobs, door):
             graded = result["status"] == "graded"
-            said = result["total"] if graded else f"{result['status']}: {result['notes'][0]}"
-            tqdm.write(f"{report.safe(entry.id)}: {said}")
+            points = f"{result['total']} of {result['max']}" if graded else ""
+            said = points or f"{result['status']}: {result['notes'][0]}"
+            tqdm.write(f"{report.safe(' '.join((entry.id, entry.name)).strip())}: {said}")
             bar.update()
 
 
@@ -143,16 +167,13 @@ def grade(arguments, task: Task) -> int:
     """Everything that ``cnnlib grade`` does for one sheet; 0 only if every file has its final row."""
     run = Run(arguments.out)
     run.results.mkdir(parents=True, exist_ok=True)
-    run.take(arguments.merge)
     with tempfile.TemporaryDirectory(prefix="cnnlib-unpacked-") as scratch:
         entries = roll.entries(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
         if arguments.shard:
             entries = [entry for entry in entries if in_shard(entry, arguments.shard)]
         if not arguments.report_only:
             handed_in = [entry for entry in entries if entry.file]
-            execute(
-                task, handed_in, run, arguments.isolation, arguments.jobs, arguments.regrade, arguments.retry
-            )
+            execute(arguments, task, handed_in, run)
         line, complete = write_all(task, entries, run, arguments.names)
     print(f"{arguments.out}: {line}")
     return int(not complete)

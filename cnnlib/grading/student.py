@@ -6,6 +6,7 @@ Everything here runs in a throw-away process. Its words are never trusted: value
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -22,6 +23,8 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 LONGEST = 500  # characters of a message
+# Cell magics that run their cell as Python; what others hold is no Python, or is not kept.
+AROUND = re.compile(r"(?:[ \t]*(?:%%(?:time|timeit|capture|prun)\b[^\n]*)?\n)*")
 
 
 # Reading: nothing is run
@@ -68,7 +71,9 @@ def parsed(source: str) -> tuple[str, ast.Module]:
     except SyntaxError:
         from IPython.core.inputtransformer2 import TransformerManager
 
-        source = TransformerManager().transform_cell(source)
+        start = AROUND.match(source).end()
+        lines = "\n" * source.count("\n", 0, start)  # so that errors name the right line
+        source = lines + TransformerManager().transform_cell(source[start:])
         return source, ast.parse(source)
 
 
@@ -179,9 +184,9 @@ def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
         return {"status": "value", "value": packed([plain(exercise.answer(ns, draw)) for draw in draws])}
     except NotImplementedError:
         return {"status": "missing", "message": "not attempted"}
-    except MemoryError as error:
-        return {"status": "memory", "message": "more memory than allowed" + where(error)}
     except NotPlain as error:
         return {"status": "error", "message": str(error)}
     except BaseException as error:  # SystemExit, KeyboardInterrupt, RecursionError and all others
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in told(error):  # as torch says it
+            return {"status": "memory", "message": "more memory than allowed" + where(error)}
         return {"status": "error", "message": told(error) + where(error)}

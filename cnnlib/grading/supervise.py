@@ -48,7 +48,7 @@ class Run:
     notes: list[str]
     shortcuts: list[str]
     sheet_id: str
-    late: bool  # a probe was stopped by the clock
+    late: bool  # a probe was stopped by the clock, or its process by what may have been the machine
 
 
 def run(
@@ -71,6 +71,7 @@ def run(
         if len(reports) < len(rest):
             if died_at == len(outcomes):
                 outcomes.append(Outcome("crashed", None, GONE))
+                late = True
             died_at = len(outcomes)
     return Run(outcomes, notes, survey["shortcuts"], str(survey["sheet"]), late)
 

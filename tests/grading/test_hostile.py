@@ -3,9 +3,13 @@
 Every notebook holds all right answers but for what its entry spoils, so a lost grade shows at once.
 """
 
+import contextlib
+import time
+from pathlib import Path
+
 import pytest
 
-from cnnlib.grading import bwrap
+from cnnlib.grading import bwrap, jail
 
 DOOR = "none" if bwrap.trouble() else "bwrap"
 HOSTILE = {
@@ -31,6 +35,7 @@ HOSTILE = {
     "os_exit": ("import os\ndef stem(): os._exit(0)", "crashed", "ended before it had an answer"),
     "sys_exit": ("import sys\ndef stem(): sys.exit()", "error", "SystemExit"),
     "exit": ("def stem(): exit()", "error", "SystemExit"),
+    "quit": ("def stem(): quit()", "error", "SystemExit"),
     "segfault": ("import ctypes\ndef stem(): ctypes.string_at(0)", "crashed", "SIGSEGV"),
     "killed": ("import os\ndef stem(): os.kill(os.getpid(), 9)", "crashed", "SIGKILL"),
     "abort": ("import os\ndef stem(): os.abort()", "crashed", "SIGABRT"),
@@ -168,6 +173,24 @@ WALLED = {
         "timeout",
         "took too long",
     ),
+    "deletes_all": (
+        "import shutil\ndef stem():\n    for place in ('FOLDER', '/course', '/etc', '/dev', '/tmp'):\n"
+        "        shutil.rmtree(place, ignore_errors=True)\n    return []",
+        "failed",
+        "a list of 1 to 20 layers",
+    ),
+    "traces_its_parent": (
+        "import ctypes, os\ndef stem():\n    c = ctypes.CDLL(None, use_errno=True)\n"
+        "    if c.ptrace(16, os.getppid(), 0, 0): raise OSError(ctypes.get_errno())",
+        "error",
+        "OSError: 1",
+    ),
+    "reads_the_sheet": (
+        "from cnnlib.grading.sheets import cost\nimport pathlib\ndef stem():\n"
+        "    return [str(p) for p in pathlib.Path(cost.__file__).parents[3].rglob('answers')]",
+        "failed",
+        "a list of 1 to 20 layers",
+    ),
     "imports_the_answer": (
         "from cnnlib.shapes import out_size\ndef stem(): return out_size",
         "error",
@@ -229,6 +252,18 @@ HARMLESS = {
 }
 
 
+MARK = "cnnlib_tests_hostile"
+
+
+def processes():
+    """Command lines of all processes that these students' code started, or that were started for it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return [line for line in found if f"{MARK}=1\0".encode() in line]
+
+
 @pytest.fixture(scope="module")
 def graded(folder, solved):
     for name, (code, _, _) in HOSTILE.items():
@@ -241,13 +276,23 @@ def graded(folder, solved):
     nb["cells"].insert(1, {"cell_type": "code", "source": FORGED_AT_LOAD})
     folder.put("forged_at_load.ipynb", nb)
     options = ("--isolation", DOOR, "--time", 1, "--memory", 0.25, "--seed", 3, "--jobs", 2)
-    assert folder.grade(*options) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (jail, bwrap):
+            patch.setattr(module, "CHILD", ("-X", f"{MARK}=1", *jail.CHILD))
+        assert folder.grade(*options) == 0
     return folder
 
 
 def test_every_file_has_its_row(graded):
     assert sorted(graded.rows()) == sorted([*HOSTILE, *HARMLESS, "forged_at_load"])
     assert {row["status"] for row in graded.rows().values()} == {"graded"}
+
+
+def test_no_process_is_left_of_the_whole_class(graded):
+    end = time.monotonic() + 3
+    while processes() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert processes() == []
 
 
 @pytest.mark.parametrize("name", HOSTILE)

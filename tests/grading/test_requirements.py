@@ -222,6 +222,39 @@ def test_a_mark_that_fits_nobody_is_an_error(moodle, capsys, line, said):
     (moodle.run / session.OVERRIDES).write_text(before, encoding="utf-8")
 
 
+def test_a_report_alone_remembers_how_the_class_was_graded(moodle, capsys):
+    from handins import command
+
+    before = moodle.out.read_bytes()
+    assert command("grade", "--report-only", "--seed", 5, "--out", moodle.out) == 0
+    assert "as in the last run: submissions " in capsys.readouterr().out
+    assert moodle.out.read_bytes() == before
+
+
+def test_a_mark_by_hand_is_no_grade_for_who_is_not_graded_yet(moodle):
+    """Two points for a written answer are not the total of somebody whose code has not run."""
+    assert moodle.rows()["104"]["shrink_first"] == "2.5"
+    assert moodle.grade("--seed", 78, "--report-only") == 1
+    row = moodle.rows()["104"]
+    assert (row["status"], row["total"], row["shrink_first"]) == ("infra", "", "2.5")
+    assert "104" not in (moodle.run / "moodle.csv").read_text(encoding="utf-8")
+    assert moodle.grade("--seed", 5, "--report-only") == 0
+
+
+def test_the_table_to_mark_keeps_what_was_decided_before(moodle):
+    """So it may be saved as overrides.csv again and again."""
+    rows = {(row["id"], row["question"]): row["points"] for row in rows_of(moodle.run / "to_mark.csv")}
+    assert rows == {
+        ("101", "conv_macs"): "1",
+        ("104", "shrink_first"): "2.5",
+        ("108", "stem"): "5",
+    }
+    (moodle.run / session.OVERRIDES).write_bytes((moodle.run / "to_mark.csv").read_bytes())
+    before = moodle.out.read_bytes()
+    assert moodle.grade("--seed", 5, "--report-only") == 0
+    assert moodle.out.read_bytes() == before
+
+
 def test_results_of_another_seed_are_not_mixed_in(moodle, capsys):
     assert moodle.grade(*moodle.options, "--seed", 77, "--report-only") == 1
     assert {row["status"] for row in moodle.rows().values()} == {"infra", "absent"}
@@ -242,7 +275,10 @@ def test_every_question_has_a_row_with_its_message(moodle):
 def test_moodle_gets_its_worksheet_and_its_pages_back(moodle):
     rows = {r["Identifier"]: r for r in csv.DictReader(io.StringIO((moodle.run / "moodle.csv").read_text()))}
     assert rows["Participant 104"]["Grade"] == moodle.rows()["104"]["total"]
-    assert "conv_macs 0/3" in rows["Participant 104"]["Feedback comments"]
+    assert rows["Participant 104"]["Feedback comments"].startswith(
+        "conv_macs 0/3: there is no function conv_macs;"
+    )
+    assert rows["Participant 104"]["Last modified (grade)"] == "-"
     with zipfile.ZipFile(moodle.run / "feedback.zip") as pages:
         names = pages.namelist()
     parts = [name.split("_", 4) for name in names]
@@ -321,14 +357,14 @@ def test_parts_of_a_class_are_graded_apart_and_merged(new_folder, solved):
     whole, out = {}, new_folder.out
     for part in (1, 2):
         new_folder.out = out.with_name(f"part{part}.csv")
-        assert new_folder.grade(*DOOR, "--shard", f"{part}/2", "--seed", 3) == 0
+        assert new_folder.grade(*DOOR, "--shard", f"{part}/2", "--seed", 3, "--time", 5) == 0
         rows = new_folder.rows()
         assert rows and not whole.keys() & rows.keys()
         whole |= rows
     assert len(whole) == 5
     new_folder.out = out
     parts = [out.with_name(f"part{part}-run") for part in (1, 2)]
-    assert new_folder.grade(*DOOR, "--merge", *parts, "--seed", 3, "--report-only") == 0
+    assert new_folder.grade(*DOOR, "--merge", *parts, "--report-only") == 0  # seed and limits are the parts'
     merged = {id: (row["total"], row["sha256"], row["seed"]) for id, row in new_folder.rows().items()}
     assert merged == {id: (row["total"], row["sha256"], row["seed"]) for id, row in sorted(whole.items())}
 
@@ -491,6 +527,8 @@ TENSORS = {
     "zeros": ("return torch.zeros_like(F.conv2d(x, weight, bias))", "failed"),
     "shape": ("return F.conv2d(x, weight * links[:, :, None, None], bias)[:1]", "failed"),
     "huge": ("return torch.zeros(10**7)", "error"),
+    "bomb": ("return torch.zeros(10**11)", "memory"),
+    "slow_bomb": ("x = [x]\n    while True: x.append(torch.ones(10**6))", "memory"),
     "complex": ("return torch.zeros(3, dtype=torch.complex64)", "error"),
     "subclass": ("return torch.Tensor._make_subclass(type('T', (torch.Tensor,), {}), x)", "error"),
     "forged": ("return {'safetensors': 'AAAA'}", "tampered"),
@@ -554,4 +592,6 @@ def test_the_table_of_a_class_of_none_is_a_table(new_folder):
 def test_the_text_of_a_sheet_is_never_in_the_jail():
     argv = bwrap.jail(Path("/tmp"), (), supervise.Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
-    assert bound and not any(TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound)
+    assert bound and not any(
+        TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound
+    )
