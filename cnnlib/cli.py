@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -122,7 +123,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error is one sentence on stderr and exit code 2."""
     args = _parser().parse_args(argv)
     try:
-        return args.main(args)
+        code = args.main(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read the output, such as ``head``, has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ValueError as error:
         print(f"cnnlib: {error}", file=sys.stderr)
         return 2

@@ -84,3 +84,10 @@ def test_the_doctor_finds_what_is_missing(monkeypatch, capsys):
 def test_it_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "cnnlib", "costs", "lenet9"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("cnnlib: no network is called")
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    command = [sys.executable, "-m", "cnnlib", "costs", "lenet5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.close()
+        assert running.stderr.read() == "" and running.wait() == 0
