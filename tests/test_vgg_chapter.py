@@ -1,8 +1,9 @@
 """What the chapters on VGG and GoogLeNet say of stored runs is what the runs say."""
 
 import pytest
+import torch
 
-from cnnlib import runs
+from cnnlib import datasets, runs, train
 
 
 def last(name):
@@ -24,6 +25,23 @@ def test_plain_depth_breaks_training_at_19_layers_and_normalisation_does_not_let
     taught = {side: [run["rows"][-1]["train_acc"] for run in kept] for side, kept in rows.items()}
     assert min(taught["vgg19"]) < 0.15 and max(taught["vgg19"]) < min(taught["vgg11"])
     assert min(min(taught[f"vgg{d} + BN"]) for d in (11, 13, 16, 19)) > 0.8
+
+
+def test_no_layer_is_dead_at_19_layers_but_the_signal_is_small():
+    """Fresh networks: units of the last map that answer no image, and how large the map is."""
+    shirts, silent, size = datasets.fashion_mnist()[1].x[:64], {}, {}
+    for side in ("vgg11", "vgg19", "vgg19 + BN"):
+        for seed in range(10):
+            with train.seeded(seed), torch.no_grad():
+                net = runs.EXPERIMENTS["vgg-depth"].sides[side].build()
+                last_map = net.features(net.frame(shirts))
+            silent.setdefault(side, []).append(float((last_map.amax(0) == 0).float().mean()))
+            size.setdefault(side, []).append(float(last_map.square().mean().sqrt()))
+    middle = {side: sorted(found)[5] for side, found in size.items()}
+    assert max(silent["vgg19"]) <= 0.15 and max(silent["vgg11"]) <= 0.15
+    assert 5 * middle["vgg19"] < middle["vgg11"] < middle["vgg19 + BN"]
+    ended = [end for _, end in sorted(zip(size["vgg19"][:5], last("vgg-depth")["vgg19"], strict=True))]
+    assert max(ended[:3]) < min(ended[3:])
 
 
 def test_no_side_of_the_probe_wanted_a_higher_rate():
