@@ -54,7 +54,21 @@ def test_the_naive_module_with_all_filters_is_behind_and_costs_more():
     assert min(accuracy["reduced"]) > max(accuracy["naive, as wide"])
     ratio = sides["naive, as wide"]["budget_macs"] / sides["reduced"]["budget_macs"]
     assert round(ratio, 1) == 4.7
+    assert round(sides["1x1, not reduced"]["budget_macs"] / sides["naive, as wide"]["budget_macs"], 2) == 1
+    assert min(accuracy["1x1, not reduced"]) > max(accuracy["naive, as wide"])
     taught = runs.sides(runs.load("googlenet-reduction"))
     assert min(r["rows"][-1]["train_acc"] for r in taught["reduced"]) > max(
         r["rows"][-1]["train_acc"] for r in taught["naive, as wide"]
     )
+
+
+def test_the_added_layer_helps_and_what_it_drops_is_not_missed():
+    *_, layer, narrowing = runs.verdict("googlenet-reduction")
+    assert (layer.a, layer.b, layer.word) == ("1x1, not reduced", "naive, as wide", "better")
+    assert layer.difference > 3
+    assert (narrowing.a, narrowing.b, narrowing.word) == (
+        "reduced",
+        "1x1, not reduced",
+        "no difference shown",
+    )
+    assert narrowing.low > -1 and narrowing.high < 1
