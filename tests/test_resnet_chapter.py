@@ -2,7 +2,12 @@
 
 from statistics import mean
 
-from cnnlib import runs
+import torch
+from torch import nn
+
+import cnnlib
+from cnnlib import ablate, datasets, gradients, heads, runs, train
+from cnnlib.arch import resnet
 
 NAME = "resnet-degradation"
 
@@ -42,3 +47,35 @@ def test_without_normalisation_most_of_56_layers_stay_at_chance_and_20_are_behin
     error = last("train_acc")
     assert sum(e > 88 for e in error["plain 56, no BN"]) == 4
     assert min(error["plain 20, no BN"]) > max(error["plain 20"])
+
+
+def test_an_exit_half_way_brings_gradient_only_where_nothing_is_normalised():
+    """By the package's own loss of heads, on images that the page does not take."""
+    images, _ = datasets.fashion_14()
+    x, y = images.x[1000:1128], images.y[1000:1128]
+
+    def first_pull(net, weight):
+        half = []
+        net.layer2.register_forward_hook(lambda module, args, out: half.append(out))
+        with train.seeded(7):
+            read = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+        told = gradients.weight_gradients(
+            net, x, y, lambda logits, y: heads.loss((logits, read(half[-1])), y, weight)
+        )
+        return told["conv1"].norm().item()
+
+    for seed in range(3, 6):
+        with train.seeded(seed):
+            net = cnnlib.build("plain56_w8")
+        bare = ablate.without_norm(net)
+        assert first_pull(net, 0.3) < 1.1 * first_pull(net, 0.0)
+        assert first_pull(bare, 0.3) > 2 * first_pull(bare, 0.0)
+
+
+def test_blocks_whose_last_scale_is_zero_change_nothing_and_the_others_do():
+    torch.manual_seed(0)
+    block = resnet.residual(resnet.basic)(8, 8, 1).eval()
+    x = torch.rand(2, 8, 6, 6)
+    assert not torch.allclose(block(x), x, atol=1e-2)
+    nn.init.zeros_(block.bn2.weight)
+    assert torch.equal(block(x), x)

@@ -18,8 +18,8 @@ def _bare(name: str) -> nn.Module:
     return without_norm(arch.build(name))
 
 
-def _twenty(shortcut: resnet.Shortcut) -> nn.Module:
-    return resnet.thin(20, resnet.residual(resnet.basic, shortcut))
+def _fourteen(shortcut: resnet.Shortcut) -> nn.Module:
+    return resnet.thin(14, resnet.residual(resnet.basic, shortcut))
 
 
 EXPERIMENTS = {
@@ -45,12 +45,12 @@ EXPERIMENTS = {
         datasets.fashion_mnist,
         1500,
         {
-            "A": Side(partial(_twenty, resnet.option_a)),
-            "B": Side(partial(_twenty, resnet.option_b)),
-            "C": Side(partial(_twenty, resnet.option_c)),
+            "A": Side(partial(_fourteen, resnet.option_a)),
+            "B": Side(partial(_fourteen, resnet.option_b)),
+            "C": Side(partial(_fourteen, resnet.option_c)),
         },
         (("B", "A"), ("C", "B"), ("C", "A")),
-        Recipe(epochs=8, batch=32, decay=1e-4),
+        Recipe(epochs=6, batch=32, decay=1e-4),
         rates=(0.03, 0.1),
         equal_macs=True,
     ),
