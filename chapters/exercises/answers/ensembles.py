@@ -41,7 +41,7 @@ def train_team(x, y, new):
         net = nn.Sequential(nn.Conv2d(1, 8, 4, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
         optimiser = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)
         for _ in range($epochs):
-            for batch in torch.randperm(len(x)).split(24):
+            for batch in torch.randperm($seen).split(24):
                 loss = F.cross_entropy(net(x[batch]), $labels)
                 optimiser.zero_grad()
                 loss.backward()
@@ -54,6 +54,7 @@ def train_team(x, y, new):
 WELL = dict(
     before="pass",
     epochs=6,
+    seen="len(x)",
     labels="y[batch]",
     step="optimiser.step()",
     answer="net(new).softmax(1)",
@@ -207,6 +208,7 @@ def line_up():
         "the same start and order for all": TRAINING.substitute(WELL | dict(before="torch.manual_seed(0)")),
         "one network, three times": TRAINING.substitute(WELL | dict(team="torch.stack([member()] * 3)")),
         "looked at every picture once": TRAINING.substitute(WELL | dict(epochs=1)),
+        "looked at the same sixteen pictures only": TRAINING.substitute(WELL | dict(seen=16, epochs=12)),
         "never took a step": TRAINING.substitute(WELL | dict(step="pass", epochs=1)),
         "labels of the first pictures": TRAINING.substitute(WELL | dict(labels="y[:len(batch)]")),
         "logits for probabilities": TRAINING.substitute(WELL | dict(answer="net(new)")),
