@@ -1,10 +1,10 @@
 """Every sheet proves itself: solutions get all points, the blank form none, and no known mistake gets all."""
 
 import ast
+import functools
 import itertools
 import random
 import re
-from functools import cache
 
 import nbformat
 import pytest
@@ -25,30 +25,23 @@ def sheet(request):
     return SHEETS[request.param]
 
 
-def drawn(sheet, exercise, number, seed):
-    """The inputs of a probe."""
+@functools.cache
+def right_values(name, exercise, seed, number):
+    """The inputs that a probe draws, each with the value of the solution; the same for every mistake."""
+    sheet = SHEETS[name]
+    exercise = sheet.sheet.exercise(exercise)
     given = {name: sheet.constants[name] for name in exercise.given}
-    rng, probe = random.Random(f"{seed} {number}"), exercise.probes[number]
-    return [given | probe.inputs(rng) for _ in range(probe.draws)]
-
-
-@cache
-def right(sheet_name, exercise_name, number, seed):
-    """What the solution makes of them, once for all mistakes: some solutions train a network."""
-    sheet = SHEETS[sheet_name]
-    exercise = sheet.sheet.exercise(exercise_name)
-    return [plain(exercise.answer(sheet.reference, d)) for d in drawn(sheet, exercise, number, seed)]
+    probe, rng = exercise.probes[number], random.Random(f"{seed} {number}")
+    draws = [given | probe.inputs(rng) for _ in range(probe.draws)]
+    return [(d, plain(exercise.answer(sheet.reference, d))) for d in draws]
 
 
 def points(sheet, exercise, ns, seed):
-    """Points of each probe, in this process: the known mistakes are ours and end."""
-    got = []
+    """Points of each probe, one after the other, in this process: the known mistakes are ours and end."""
     for number, probe in enumerate(exercise.probes):
-        draws = drawn(sheet, exercise, number, seed)
-        wanted = right(sheet.sheet.name, exercise.name, number, seed)
-        pairs = [(plain(exercise.answer(ns, d)), value, d) for d, value in zip(draws, wanted, strict=True)]
-        got.append(0 if any(probe.judge(*pair) for pair in pairs) else probe.points)
-    return got
+        pairs = right_values(sheet.sheet.name, exercise.name, seed, number)
+        wrong = any(probe.judge(plain(exercise.answer(ns, d)), right, d) for d, right in pairs)
+        yield 0 if wrong else probe.points
 
 
 def test_the_solutions_pass_every_check(sheet):
@@ -83,7 +76,7 @@ def test_no_known_mistake_gets_full_points_or_passes_its_check(sheet, name, code
     ns = namespace(sheet.sheet, [(1, code)], sheet.constants)
     assert verdict(exercise, ns).startswith("failed. ")
     for seed in SEEDS if exercise.probes else ():
-        assert sum(points(sheet, exercise, ns, seed)) < exercise.points
+        assert not all(points(sheet, exercise, ns, seed))  # stops at the first probe that fails
 
 
 def test_probes_tell_mistakes_apart(sheet):
