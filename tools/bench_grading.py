@@ -1,7 +1,8 @@
 """How long a class takes to grade: python tools/bench_grading.py [--sheet cost] [--count 300] [--jobs 1 2]
 
 Makes that many different notebooks in a temporary folder, right answers and known wrong ones in turn, grades them
-in the jail that works here, prints seconds by the clock and by submission, and puts them into _build/bench.json.
+in the jail that works here, prints seconds by the clock and by submission with the load of the machine, and puts them
+into _build/bench.json.
 """
 
 import argparse
@@ -64,13 +65,22 @@ def main():
             seconds = time.monotonic() - start
             if done.returncode:
                 sys.exit(done.stderr)
-            rows.append({"sheet": asked.sheet, "notebooks": asked.count, "jobs": jobs, "seconds": seconds})
+            load = os.getloadavg()[0]
+            rows.append(
+                {
+                    "sheet": asked.sheet,
+                    "notebooks": asked.count,
+                    "jobs": jobs,
+                    "seconds": seconds,
+                    "load": load,
+                }
+            )
             print(done.stdout.splitlines()[-1])
             print(
-                f"{asked.count} notebooks, {jobs} jobs: {seconds:.0f} s, {seconds / asked.count:.2f} s each; ",
-                end="",
+                f"{asked.count} notebooks, {jobs} jobs: {seconds:.0f} s, {seconds / asked.count:.2f} s each; "
+                f"load {load:.1f} on {os.cpu_count()} cores",
+                flush=True,
             )
-            print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     bench_rows.store("grading", rows)
 
 

@@ -130,7 +130,7 @@ def plan(weeks):
                 time += minutes(name)
             else:
                 asked.append(f"the exercises on the page of *{title(text_of(name))}*")
-        lines.append(f"| {number} | {links} | {', '.join(asked)} | {time / 60:.1f} |")
+        lines.append(f"| {number} | {links} | {', '.join(asked)} | {f'{time / 60:.1f}' if time else ''} |")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from handins import TEXT, Folder
+from handins import ROOT, TEXT, Folder
 
 from cnnlib.grading import archive, bwrap, exports, feedback, grader, jail, marks, report, session, supervise
 from cnnlib.grading.roll import Entry
@@ -262,6 +262,15 @@ def test_results_of_another_seed_are_not_mixed_in(moodle, capsys):
 
 
 # What goes out
+
+
+def test_everything_that_the_page_names_is_beside_the_table(moodle):
+    page = (ROOT / "pages" / "instructors.md").read_text(encoding="utf-8")
+    rows = page.split("| file | for |")[1].split("```")[0]
+    named = re.findall(r"`([^`]+)`", "".join(row.split("|")[1] for row in rows.splitlines() if "|" in row))
+    assert len(named) > 8
+    for name in named:
+        assert (moodle.run / name.replace("ID", "104")).exists(), name
 
 
 def test_every_question_has_a_row_with_its_message(moodle):
