@@ -30,22 +30,26 @@ def verdict(rows):
     )
 
 
-def blocks():
-    """What stands between the comments, by name."""
-    speed, settings = stored("training-speed"), stored("recipe-speed")
-    suites = {name: speed[name] for name in bench_training.SUITES}
+def speed(record):
+    suites = {name: record[name] for name in bench_training.SUITES}
     tables = {name: table.to_markdown() for name, table in bench_training.tables(suites).items()}
-    return tables | {
-        "verdict": verdict(speed["pairs"]),
-        "machine": provenance(speed),
-        "settings": measure_recipes.table(settings["rows"]).to_markdown(),
-        "settings-machine": provenance(settings),
+    return tables | {"verdict": verdict(record["pairs"]), "machine": provenance(record)}
+
+
+def settings(record):
+    return {
+        "settings": measure_recipes.table(record["rows"]).to_markdown(),
+        "settings-machine": provenance(record),
     }
 
 
+RECORDS = {"training-speed": speed, "recipe-speed": settings}
+
+
 def filled(text):
-    """The page with each block in its place."""
-    for name, block in blocks().items():
+    """The page with what was measured in its places."""
+    made = {name: blocks for name, blocks in RECORDS.items() if (RUNS / f"{name}.json").is_file()}
+    for name, block in (item for record, blocks in made.items() for item in blocks(stored(record)).items()):
         text, found = re.subn(rf"(?ms)^% {name}\n.*?^% end$", f"% {name}\n\n{block}\n\n% end", text)
         if found != 1:
             raise SystemExit(f"{PAGE.name} has {found} places for {name}: need one")
