@@ -31,6 +31,13 @@ def chromium():
     return found or absent("a Chromium browser (install one, or set CHROMIUM to its path)")
 
 
+@pytest.fixture(scope="session")
+def compiler():
+    """The path of a C++ compiler, which torch.compile calls."""
+    found = next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
+    return found or absent("a C++ compiler (install g++)")
+
+
 def pytest_terminal_summary(terminalreporter):
     reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     missing = [reason.split(LOUD)[1].rstrip("')\n") for reason in reasons if LOUD in reason]

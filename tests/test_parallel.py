@@ -45,7 +45,8 @@ training.LOOK = 4  # of six steps an epoch: to look at the losses on the way cha
 with parallel.joined("cpu"):
     team, net, out = parallel.world(), t.net(), sys.argv[1]
     seen = []
-    rows = training.train(net, t.Spied(toy(), seen), toy(41, seed=1), getattr(t, sys.argv[3]), checkpoint=out + "/run.pt")
+    judge, recipe = toy(41, seed=1), getattr(t, sys.argv[3])
+    rows = training.train(net, t.Spied(toy(), seen), judge, recipe, checkpoint=out + "/run.pt")
     told = []
     for row in rows:
         told.append([row.epoch, row.train_loss, row.train_acc, row.valid_loss, row.valid_acc, row.lr])

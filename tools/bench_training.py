@@ -1,6 +1,6 @@
 """Our training loop against the plain one of PyTorch's examples: DataLoader, torchvision's transforms, a step a batch.
 
-    python tools/bench_training.py                     all there is, three rounds: half an hour
+    python tools/bench_training.py                     all there is, two rounds: ten minutes on an idle machine
     python tools/bench_training.py pairs --rounds 5    three networks
     python tools/bench_training.py batch images processes    how it scales, with LeNet-5
 
@@ -30,9 +30,9 @@ from training_loops import Setting, run
 from cnnlib.table import Table
 
 LOOPS = Path(__file__).with_name("training_loops.py")
-LENET = Setting("lenet5 of tutorials", 2)
+LENET = Setting("lenet5 of tutorials", 1)
 SUITES = {
-    "pairs": [replace(LENET, epochs=5), Setting("lenet_lecture", 2), Setting("resnet_small", 1)],
+    "pairs": [replace(LENET, epochs=3), Setting("lenet_lecture", 1), Setting("resnet_small", 1)],
     "batch": [replace(LENET, batch=batch) for batch in (16, 64, 256)],
     "images": [replace(LENET, images=images) for images in (1250, 2500, 5000)],
     "processes": [replace(LENET, processes=processes) for processes in (1, 2)],
@@ -138,7 +138,7 @@ def tables(suites):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("suites", nargs="*", default=list(SUITES), help=", ".join(SUITES))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="store them for pages/training.md too")
     args = parser.parse_args()
     suites = {}

@@ -40,5 +40,5 @@ def provenance(record: dict) -> str:
     return (
         f"Measured on {record['date']} by `{record['script']}`: {record['device']}, {record['cores']} cores, "
         f"{threads}, {torch_is}. Others computed on the machine at the same time (load {low:g} to {high:g}): "
-        "trust the ratios, which come from runs side by side, more than the seconds."
+        "trust the ratios, of runs taken one after the other, more than the times."
     )

@@ -66,7 +66,7 @@ def test_it_becomes_an_onnx_file(told, tmp_path):
 
 @pytest.mark.nightly  # needs a C++ compiler, and a minute
 @pytest.mark.parametrize("name", ["resnet_small", "squeezenet_small"])
-def test_it_compiles_to_machine_code_and_learns(name):
+def test_it_compiles_to_machine_code_and_learns(name, compiler):
     torch.manual_seed(0)
     net, x = cnnlib.build(name), torch.randn(4, *cnnlib.arch.image_shape(name))
     twin = copy.deepcopy(net)
