@@ -68,15 +68,8 @@ def _clone(value: object, memo: dict[int, object]) -> object:
 @cache
 def _plain(kind: type) -> bool:
     """Does this class of modules copy itself as ``nn.Module`` does?"""
-    ways = (
-        "__deepcopy__",
-        "__getstate__",
-        "__reduce__",
-        "__reduce_ex__",
-        "__getnewargs__",
-        "__getnewargs_ex__",
-    )
-    return all(getattr(kind, way, None) is getattr(nn.Module, way, None) for way in ways)
+    ways = "deepcopy getstate reduce reduce_ex getnewargs getnewargs_ex".split()
+    return all(getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways)
 
 
 def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -160,9 +153,8 @@ class MetaCopy:
             memo = {k: _without_numbers(t, dtype) for k, t in seen.items() if isinstance(t, Tensor)}
             self.held = list(memo.values())  # deepcopy writes more into the memo
             self.module = _clone(net, memo)
-        if any(
-            isinstance(t, UninitializedTensorMixin) for t in self.held
-        ):  # lazy layers: a first, uncounted run
+        lazy = any(isinstance(tensor, UninitializedTensorMixin) for tensor in self.held)
+        if lazy:  # a first, uncounted run
             self.module.eval()
             self._forward(
                 self.inputs(), torch.no_grad(), nullcontext(), lambda: ("", self.module, self.shapes)
