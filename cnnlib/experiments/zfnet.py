@@ -22,24 +22,4 @@ EXPERIMENTS = {
         Recipe(epochs=8, batch=32),
         rates=(0.01, 0.03, 0.06),
     ),
-    "zfnet-window-or-step": Experiment(
-        "Window and step of the start changed one at a time: which of the two decides at 28 pixels?",
-        datasets.fashion_mnist,
-        1500,
-        {
-            "5, late step": Side(zfnet.small),
-            "9, late step": Side(partial(zfnet.small, kernel=9)),
-            "5, early step": Side(partial(zfnet.small, strides=(2, 1))),
-            "9, early step": Side(partial(zfnet.small, kernel=9, strides=(2, 1))),
-        },
-        (
-            ("9, late step", "5, late step"),
-            ("9, early step", "5, early step"),
-            ("5, early step", "5, late step"),
-            ("9, early step", "9, late step"),
-        ),
-        Recipe(epochs=8, batch=32),
-        rates=(0.01, 0.03, 0.06),
-        unequal="one thing changes at a time, and a large window on a fine map costs more",
-    ),
 }
