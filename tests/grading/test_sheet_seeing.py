@@ -140,7 +140,7 @@ def test_the_lecture_s_slip_is_found(vgg):
         net = cnnlib.build("vgg16").features
     rows = [r for r in cnnlib.trace(net, (3, 224, 224)).rows if r.kind == "Conv2d"]
     plan = [64, 64, "M", 128, 128, "M", *[256] * 3, "M", *[512] * 3, "M", *[512] * 3]
-    assert vgg_sheet.bill(plan, 224) == [(r.macs, r.activations) for r in rows]
+    assert vgg_sheet.bill_rows(plan, 224) == [(r.macs, r.activations) for r in rows]
     macs, outputs = (sum(getattr(r, kind) for r in rows) for kind in ("macs", "activations"))
     assert vgg.reference["left_out"](plan, 224, macs - rows[6].macs, outputs - rows[6].activations) == [6, 7]
 

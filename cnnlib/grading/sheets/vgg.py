@@ -44,7 +44,7 @@ def kernel_and_bias(value: object, reference: object, inputs: Inputs) -> str:
 # A row lost from a bill
 
 
-def bill(plan: list, side: int) -> list[tuple[int, int]]:
+def bill_rows(plan: list, side: int) -> list[tuple[int, int]]:
     """MACs and outputs of each convolution of a plan, on an image of 3 channels."""
     rows, c_in = [], 3
     for item in plan:
@@ -68,7 +68,7 @@ def bill_case(rng: Random, kind: str) -> Inputs:
         for width in (16, 32, 64, 128):
             plan += [width * rng.choice((1, 1, 1, 2))] if width == 128 else [width] * rng.randrange(2, 5)
             plan += ["M"]
-    rows = bill(plan, side)
+    rows = bill_rows(plan, side)
     lost = rng.randrange(2, len(rows)) if kind == "vgg" else rng.randrange(1, len(rows))
     macs, outputs = (sum(row[i] for row in rows) - rows[lost][i] for i in (0, 1))
     return dict(plan=plan, side=side, macs=macs, outputs=outputs)
