@@ -145,3 +145,15 @@ def test_time_sorts_like_macs_on_one_thread():
     pairs = list(itertools.combinations(rows, 2))
     alike = sum((a["macs"] - b["macs"]) * (a["cpu"] - b["cpu"]) > 0 for a, b in pairs)
     assert alike / len(pairs) > 0.9
+
+
+def test_the_exercise_by_hand_is_worked_right():
+    five = [(1, 60), (2, 70), (3, 65), (4, 70), (5, 75)]
+    assert pareto.front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (5, 75)]
+    five[3] = (2, 70)
+    assert pareto.front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (2, 70), (5, 75)]
+
+
+def test_no_energy_is_claimed():
+    """The page says that none was measured; rows with joules would need another sentence."""
+    assert {r["energy"] for r in measure.load()["batches"]} == {"not available"}

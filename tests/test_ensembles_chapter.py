@@ -65,6 +65,37 @@ def test_views_that_training_never_showed_do_harm():
     assert (right["flipped and shifted/once"] - right["flipped and shifted/three sizes"]).mean() > 2
 
 
+def test_a_divided_vote_is_a_warning(answers):
+    """For every kind, as the page says of one: the fewer agree, the fewer are right, and the more averaging wins."""
+    for pool in answers.values():
+        ballots = pool.argmax(2)
+        most = F.one_hot(ballots, 10).sum(0).max(1).values
+        average = (ensemble.mean_probabilities(pool).argmax(1) == Y).float()
+        one = (ballots == Y).float().mean(0)
+        parts = [most == 15, (most < 15) & (most > 9), most < 10]
+        right = [average[part].mean().item() for part in parts]
+        won = [(average - one)[part].mean().item() for part in parts]
+        assert right[0] > 0.9 and right == sorted(right, reverse=True) and right[2] < 0.6
+        assert won[0] == pytest.approx(0) and won[2] == max(won)
+
+
+def test_errors_that_no_member_mends_and_errors_that_one_could(answers):
+    pool = answers["VGG/plain"]
+    lost = ensemble.mean_probabilities(pool).argmax(1) != Y
+    nobody = (pool.argmax(2) != Y).all(0)
+    assert (int(lost.sum()), int((lost & nobody).sum())) == (183, 78)
+
+
+def test_the_first_exercise_is_worked_right():
+    p = torch.tensor([0.9, 0.5, 0.01], dtype=torch.float64)
+    z = torch.stack([p, 1 - p], 1).log()[:, None]
+    first = torch.tensor([0])
+    both = [calibration.surprise(m(z), first) for m in (ensemble.mean_probabilities, ensemble.mean_logits)]
+    members = np.mean([calibration.surprise(one, first) for one in z])
+    assert both == [pytest.approx(0.755, abs=1e-3), pytest.approx(1.17, abs=5e-3)]
+    assert members == pytest.approx(1.80, abs=5e-3) and max(both) < members
+
+
 def test_files_are_small():
     from importlib import resources
     from pathlib import Path
