@@ -68,7 +68,7 @@ def _clone(value: object, memo: dict[int, object]) -> object:
 @cache
 def _plain(kind: type) -> bool:
     """Does this class of modules copy itself as ``nn.Module`` does?"""
-    ways = "deepcopy getstate reduce reduce_ex getnewargs getnewargs_ex".split()
+    ways = ("deepcopy", "getstate", "reduce", "reduce_ex", "getnewargs", "getnewargs_ex")
     return all(getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways)
 
 

@@ -61,15 +61,17 @@ WRONG = {
         "one side of the map for its places": table(macs="weights * side"),
     },
     "four_paths": {
-        "no ReLU behind the reductions": paths("reduce3)", "reduce3, False)").replace("reduce5)", "reduce5, False)"),
+        "no ReLU behind the reductions": paths("reduce3)", "reduce3, False)").replace(
+            "reduce5)", "reduce5, False)"
+        ),
         "no ReLU at the ends": paths("one)", "one, False)")
         .replace("three)\n", "three, False)\n")
         .replace("five)\n", "five, False)\n")
         .replace("pool)\n    return", "pool, False)\n    return"),
-        "a ReLU in front of the pool": paths(
-            "F.max_pool2d(x, 3, 1, 1)", "F.max_pool2d(x.relu(), 3, 1, 1)"
+        "a ReLU in front of the pool": paths("F.max_pool2d(x, 3, 1, 1)", "F.max_pool2d(x.relu(), 3, 1, 1)"),
+        "padded the pool with zeros": paths(
+            "F.max_pool2d(x, 3, 1, 1)", "F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 1)"
         ),
-        "padded the pool with zeros": paths("F.max_pool2d(x, 3, 1, 1)", "F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3, 1)"),
         "a mean for the maximum": paths("F.max_pool2d(x, 3, 1, 1)", "F.avg_pool2d(x, 3, 1, 1)"),
         "the projection in front of the pool": paths(
             "conv(F.max_pool2d(x, 3, 1, 1), pool)", "F.max_pool2d(conv(x, pool), 3, 1, 1)"
