@@ -285,7 +285,7 @@ def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatc
 
 
 def test_every_experiment_is_stored():
-    assert [path.stem for path in STORED] == sorted(EXPERIMENTS.keys() - {"league"})  # which is being run
+    assert [path.stem for path in STORED] == sorted(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda p: p.stem)
@@ -315,3 +315,15 @@ def test_the_search_gave_each_side_its_best_rate():
             }
             best = max(tried.values()) if better else min(tried.values())
             assert tried[chosen] == best and set(experiments.EXPERIMENTS[path.stem].rates) >= set(tried)
+
+
+def test_the_league_gains_a_row_a_chapter():
+    stored = list(json.loads(next(p for p in STORED if p.stem == "league").read_text())["sides"])
+    for i, name in enumerate(stored, 1):
+        assert {row[0] for row in league.table(until=name).rows} == set(stored[:i])
+    best = [float(row[1].split()[0]) for row in league.table().rows]
+    assert best == sorted(best, reverse=True)
+    assert [found.a for found in league.verdicts("vgg_small")] == ["vgg_small"]
+    assert league.verdicts("lenet_small") == []  # the first answers nobody
+    with pytest.raises(ValueError, match="until='vgg': no such network plays"):
+        league.table(until="vgg")

@@ -29,7 +29,7 @@ def _league() -> Experiment:
         tuple((f"{a}_small", f"{b}_small") for a, b in elders.items() if f"{a}_small" in names),
         # In so few steps SGD left nin_small at chance at every rate tried; Adam (arXiv:1412.6980) sets it going.
         Recipe(epochs=4, batch=16, optimiser=torch.optim.Adam, channels_last=True),
-        rates=(0.0005, 0.0015, 0.005),
+        rates=(0.00015, 0.0005, 0.0015, 0.005),
         equal_macs=True,
     )
 

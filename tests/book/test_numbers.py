@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cnnlib.experiments import EXPERIMENTS
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 FACTS = "\n".join(
@@ -139,3 +141,9 @@ def test_a_changed_verdict_is_found():
         right.replace("0.03", "0.02"),
     ):
         assert not_said(page(f"> - {wrong}.", output)) == [wrong]
+
+
+def test_every_stored_experiment_stands_in_a_chapter():
+    """What was run and is shown nowhere would be a result that was left out."""
+    told = "\n".join(path.read_text(encoding="utf8") for path in (ROOT / "chapters").glob("*.md"))
+    assert [name for name in EXPERIMENTS if f'"{name}"' not in told and f"run {name}`" not in told] == []
