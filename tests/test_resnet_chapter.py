@@ -79,3 +79,23 @@ def test_blocks_whose_last_scale_is_zero_change_nothing_and_the_others_do():
     assert not torch.allclose(block(x), x, atol=1e-2)
     nn.init.zeros_(block.bn2.weight)
     assert torch.equal(block(x), x)
+
+
+SHORTCUTS = "resnet-shortcuts"
+
+
+def test_the_three_shortcuts_compare_as_the_page_says():
+    """Differences of accuracy by seed, by hand from the stored rows; and each side spent the same arithmetic."""
+    stored = runs.load(SHORTCUTS)
+    right = {
+        side: {run["seed"]: 100 * run["rows"][-1]["valid_acc"] for run in kept}
+        for side, kept in runs.sides(stored).items()
+    }
+    said = runs.verdict(SHORTCUTS)
+    assert [(c.a, c.b) for c in said] == [("B", "A"), ("C", "B"), ("C", "A")]
+    assert [c.word for c in said] == ["no difference shown", "better", "better"]
+    for c in said:
+        gaps = [right[c.a][seed] - right[c.b][seed] for seed in range(5)]
+        assert abs(mean(gaps) - c.difference) < 1e-9 and min(gaps) <= c.low <= c.high <= max(gaps)
+    budgets = [side["budget_macs"] for side in stored["sides"].values()]
+    assert max(budgets) < 1.05 * min(budgets)
