@@ -1,5 +1,7 @@
 """What pages/training.md says of speed is what was stored."""
 
+from statistics import median
+
 import bench_training
 import pytest
 import training_page
@@ -8,6 +10,32 @@ import training_page
 def test_the_page_shows_what_is_stored():
     text = training_page.PAGE.read_text(encoding="utf-8")
     assert training_page.filled(text) == text
+
+
+SPEED = training_page.stored("training-speed")
+
+
+def test_every_suite_was_measured_whole():
+    for suite, settings in bench_training.SUITES.items():
+        assert len(SPEED[suite]) == 4 * len(settings)  # ours; 0, 1 and 2 workers
+
+
+def best(suite):
+    return [row for row in SPEED[suite] if row["best"]]
+
+
+def test_half_the_work_where_loading_dominates_and_never_more():
+    lenet, *others = best("pairs")
+    assert lenet["network"] == "lenet5 of tutorials" and lenet["times_ours"] >= 2 <= lenet["cpu_times_ours"]
+    assert all(row["cpu_times_ours"] >= 1 for row in others)
+    for suite in ("batch", "images", "processes"):
+        assert all(row["cpu_times_ours"] >= 1 for row in best(suite)), suite
+
+
+def test_equal_accuracy_but_for_seeds():
+    for network in {row["network"] for row in SPEED["pairs"]}:
+        ours, *plain = [row["accuracy"] for row in SPEED["pairs"] if row["network"] == network]
+        assert abs(ours - median(plain)) < 0.05, network
 
 
 def test_settings_that_are_off_help_not_everywhere():

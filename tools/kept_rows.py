@@ -39,6 +39,6 @@ def provenance(record: dict) -> str:
     torch_is = f"PyTorch {record['versions']['torch'].partition('+')[0]}"
     return (
         f"Measured on {record['date']} by `{record['script']}`: {record['device']}, {record['cores']} cores, "
-        f"{threads}, {torch_is}. Others computed on the machine at the same time (load {low:g} to {high:g}): "
+        f"{threads}, {torch_is}. The load of the machine was {low:g} to {high:g}, the benchmark's own work in it: "
         "trust the ratios, of runs taken one after the other, more than the times."
     )

@@ -28,7 +28,7 @@ from cnnlib.train import Recipe, seeded, train
 
 PAD, MOMENTUM, DECAY = 2, 0.9, 5e-4
 # The highest rate of each network, found by a few runs of the plain loop.
-RATES = {"lenet5 of tutorials": 0.1, "lenet_lecture": 0.05, "resnet_small": 0.1}
+RATES = {"lenet5 of tutorials": 0.05, "lenet_lecture": 0.05, "resnet_small": 0.1}
 
 
 @dataclass(frozen=True)
