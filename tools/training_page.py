@@ -23,8 +23,8 @@ def stored(name):
 def verdict(rows):
     """A sentence a network: what the plain loop takes at its best."""
     return " ".join(
-        f"With {row['network']} it takes {row['times_ours']:.2f} times as long by the clock and "
-        f"{row['cpu_times_ours']:.2f} times the time of the processors."
+        f"With {row['network']} the plain loop takes {row['times_ours']:.2f} times as long as ours by the clock, and "
+        f"{row['cpu_times_ours']:.2f} times the processors' time."
         for row in rows
         if row["best"]
     )
