@@ -46,20 +46,19 @@ def table(until: str | None = None) -> Table:
 
     Raises ``ValueError`` if no such network plays.
     """
-    names = list(runs.load("league")["sides"])
-    if until is not None and until not in names:
+    stored = runs.load("league")
+    names = list(stored["sides"])
+    if until and until not in names:
         raise ValueError(f"until={until!r}: no such network plays; choose one of {', '.join(names)}")
     played = names[: names.index(until) + 1] if until else names
     rows = [
         (p.name, f"{p.accuracy:.1f} ± {p.spread:.1f}", p.params, p.macs, p.epochs, p.cpu_seconds,
          size(p.step_bytes))
-        for p in places() if p.name in played
+        for p in places(stored) if p.name in played
     ]  # fmt: skip
     columns = ("network", "accuracy (%)", "params", "MACs", "epochs", "CPU s", "memory of a step")
-    seeds = len({run["seed"] for run in runs.load("league")["runs"]})
-    said = (
-        f"5,000 pictures of clothes, 1,000 to judge; one budget of MACs for all; mean ± sd of {seeds} seeds."
-    )
+    train, test, seeds = stored["data"]["train"], stored["data"]["test"], len(runs.sides(stored)[names[0]])
+    said = f"{train:,} pictures of clothes, {test:,} to judge; one budget of MACs for all; mean ± sd of {seeds} seeds."
     return Table(columns, rows, said, sortable=True)
 
 

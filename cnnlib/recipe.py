@@ -34,8 +34,8 @@ class Recipe:
 
     The rest changes speed, not the method, and is off unless asked for; ``tools/measure_recipes.py`` says what each
     is worth on a machine. ``channels_last`` keeps the channels of a pixel side by side in memory: on an x86 server
-    with one thread the small networks took 0.98 to 1.85 times as many images a second. ``amp`` computes in half
-    precision, bf16, on GPUs without it fp16 with a scaled loss: a CPU without bf16 instructions took 5 to 13 times
+    with one thread three small networks took their steps 1.01 to 1.38 times as fast. ``amp`` computes in half
+    precision, bf16, on GPUs without it fp16 with a scaled loss: a CPU without bf16 instructions took 5 to 10 times
     as long. ``compile`` has ``torch.compile`` write the training step; the first one waits for it.
     ``sync_norm``: on several GPUs, batch normalisation takes its statistics over all of them.
     """

@@ -38,9 +38,7 @@ def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> 
     if not (fits and x.is_contiguous() and weight.is_contiguous()):
         return None
     try:
-        out = [
-            out_size(i, k, s, p, dilation=d) for i, k, s, p, d in zip(sides, kernel, *settings, strict=True)
-        ]
+        out = [out_size(*axis) for axis in zip(sides, kernel, *settings, strict=True)]
     except ValueError:
         return None
     return aten.convolution, (x, weight, bias, *settings, False), x.new_empty((n, c_out, *out))
@@ -116,10 +114,8 @@ class Shortcuts(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         short = FUNCTIONS.get(func)
         if short is not None:
-            with (
-                DisableTorchFunction(),
-                _DisableTorchDispatch(),
-            ):  # what happens here is no call of the network
+            # What happens in here is no call of the network.
+            with DisableTorchFunction(), _DisableTorchDispatch():
                 try:
                     answer = short(*args, **(kwargs or {}))
                 except TypeError:  # an argument that is seldom given, such as alpha or out

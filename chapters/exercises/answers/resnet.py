@@ -3,6 +3,40 @@
 The grader must take points for each of them (tests/grading). They differ from the solution in one idea.
 """
 
+BLOCK = """
+class Block(nn.Module):
+    def __init__(self, c_in, c_out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(c_out)
+        self.stride, self.more = stride, c_out - c_in
+
+    def forward(self, x):
+        f = F.relu(self.bn1(self.conv1(x)))
+        f = self.bn2(self.conv2(f))
+        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return F.relu(f + x)
+
+
+def make_block(c_in, c_out, stride):
+    return Block(c_in, c_out, stride)
+"""
+
+PAD = "x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))"
+
+
+def block(*swaps):
+    """The right block with each ``(right, wrong)`` exchanged."""
+    text = BLOCK
+    for right, wrong in swaps:
+        if text.count(right) != 1:
+            raise ValueError(f"{right!r} stands {text.count(right)} times in the block: need once")
+        text = text.replace(right, wrong)
+    return text
+
+
 WRONG = {
     "diagnose": {
         "the gap between training and test": """
@@ -157,186 +191,33 @@ def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
 """,
     },
     "make_block": {
-        "one normalisation for both places": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn1(self.conv2(f))
-        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "biases in front of the normalisations": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "a ReLU in front of the sum": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = F.relu(self.bn2(self.conv2(f)))
-        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "no ReLU behind the sum": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        return f + x
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "cut out a corner": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        x = F.pad(x[:, :, : x.shape[2] // self.stride, : x.shape[3] // self.stride], (0, 0, 0, 0, 0, self.more))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "averaged the pixels": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        x = F.pad(F.avg_pool2d(x, self.stride), (0, 0, 0, 0, 0, self.more))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "zeros in front of the channels": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more, 0))
-        return F.relu(f + x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "a projection in place of the zeros": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.short = nn.Conv2d(c_in, c_out, 1, stride, bias=False) if stride > 1 else nn.Identity()
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        return F.relu(f + self.short(x))
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
-        "wrote into the map it was given": """
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        self.stride, self.more = stride, c_out - c_in
-
-    def forward(self, x):
-        f = F.relu(self.bn1(self.conv1(x)))
-        f = self.bn2(self.conv2(f))
-        if x.shape != f.shape:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        x += f
-        return F.relu(x)
-
-
-def make_block(c_in, c_out, stride):
-    return Block(c_in, c_out, stride)
-""",
+        "one normalisation for both places": block(
+            ("        self.bn2 = nn.BatchNorm2d(c_out)\n", ""), ("self.bn2(", "self.bn1(")
+        ),
+        "biases in front of the normalisations": block(
+            ("stride, 1, bias=False", "stride, 1"), ("3, 1, 1, bias=False", "3, 1, 1")
+        ),
+        "a ReLU in front of the sum": block(("self.bn2(self.conv2(f))", "F.relu(self.bn2(self.conv2(f)))")),
+        "no ReLU behind the sum": block(("F.relu(f + x)", "f + x")),
+        "cut out a corner": block(
+            (":: self.stride, :: self.stride", ": x.shape[2] // self.stride, : x.shape[3] // self.stride")
+        ),  # fmt: skip
+        "averaged the pixels": block(
+            ("x[:, :, :: self.stride, :: self.stride]", "F.avg_pool2d(x, self.stride)")
+        ),
+        "zeros in front of the channels": block(("0, 0, self.more", "0, self.more, 0")),
+        "a projection in place of the zeros": block(
+            (
+                "self.stride, self.more = stride, c_out - c_in",
+                "self.short = nn.Conv2d(c_in, c_out, 1, stride, bias=False) if stride > 1 else nn.Identity()",
+            ),
+            (f"        {PAD}\n", ""),
+            ("f + x", "f + self.short(x)"),
+        ),  # fmt: skip
+        "wrote into the map it was given": block(
+            (f"        {PAD}\n", f"        if x.shape != f.shape:\n            {PAD}\n        x += f\n"),
+            ("F.relu(f + x)", "F.relu(x)"),
+        ),
     },
     "fit": {
         "PyTorch's own start": """
