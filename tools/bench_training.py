@@ -103,13 +103,13 @@ def who(row):
 def pairs(rows):
     """Every contender of every network."""
     lines = [
-        (row["network"], who(row), f"{row['seconds']:.1f}", f"{row['seconds_to_same']:.1f}",
-         row["images_per_second"], against(row), f"{row['cpu_times_ours']:.2f}", f"{row['accuracy']:.1%}",
+        (row["network"], who(row), f"{row['seconds_to_same']:.1f}", row["images_per_second"], against(row),
+         f"{row['cpu_times_ours']:.2f}", f"{row['accuracy']:.1%}",
          round(row["bytes"] / 2**20))
         for row in rows
     ]  # fmt: skip
     columns = (
-        "network", "loop", "s", "s to the same accuracy", "images/s", "times our s (range)",
+        "network", "loop", "s to the same", "images/s", "times our s (range)",
         "times our CPU s", "accuracy", "MiB",
     )  # fmt: skip
     return Table(columns, lines)
