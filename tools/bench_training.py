@@ -97,7 +97,7 @@ def against(row):
 def who(row):
     if row["loop"] == "cnnlib":
         return "ours"
-    return f"plain, {row['loop']} worker{'s' * (row['loop'] != '1')}"
+    return f"{row['loop']} worker{'s' * (row['loop'] != '1')}"
 
 
 def pairs(rows):
