@@ -34,10 +34,10 @@ def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
     An input that is constant along an axis, such as the gate of squeeze-and-excitation, is left out there.
     """
     out: list[Span | Grown | None] = [None] * ndim
-    for tensor in tensors:
-        for i, span in enumerate(reversed(axes_of(tensor))):
-            if span is not None and i < ndim:
-                out[ndim - 1 - i] = union(out[ndim - 1 - i], span)
+    for axes in dict.fromkeys(map(axes_of, tensors)):
+        for i, span in enumerate(axes, ndim - len(axes)):
+            if span is not None and i >= 0:
+                out[i] = union(out[i], span)
     return tuple(out)
 
 
@@ -48,26 +48,27 @@ def union(held: Span | Grown | None, span: Span | Grown) -> Span | Grown:
     return span.union(held) if isinstance(span, Grown) else held.union(span)
 
 
-def each(value: object, n: int) -> list[int]:
-    """A per-axis setting as ATen stores it: one number stands for all axes."""
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    return values * n if len(values) == 1 else values
+def each(value: object, n: int) -> Sequence[int]:
+    """A per-axis setting, one number an axis: a single one stands for all."""
+    if not isinstance(value, list | tuple):
+        return (value,) * n
+    return value * n if len(value) == 1 else value
 
 
 def windows(x: Tensor, kernel, stride, pad, dilation) -> Axes:
     """Behind windows that slide along the last axes."""
     n = len(kernel)
     settings = zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
-    spans = tuple(s and s.through(k, st, p, d) for s, k, st, p, d in settings)
-    return (None,) * (x.ndim - n) + spans
+    spans = [s and s.through(k, st, p, d) for s, k, st, p, d in settings]
+    return (*(None,) * (x.ndim - n), *spans)
 
 
 def conv(args: Sequence, out: Tensor) -> Axes:
     """Behind a convolution; a transposed one sees the inputs i with 0 <= j + p - i s <= (k - 1) d."""
     x, weight, _, stride, pad, dilation, transposed = args[:7]
-    kernel = list(weight.shape[2:])
+    kernel = weight.shape[2:]
     n = len(kernel)
-    stride, pad, dilation = (each(v, n) for v in (stride, pad, dilation))
+    stride, pad, dilation = each(stride, n), each(pad, n), each(dilation, n)
     if not transposed:
         return windows(x, kernel, stride, pad, dilation)
     spans = tuple(
@@ -77,7 +78,7 @@ def conv(args: Sequence, out: Tensor) -> Axes:
     return (None,) * (x.ndim - n) + spans
 
 
-def pool_settings(args: Sequence) -> tuple[list[int], ...]:
+def pool_settings(args: Sequence) -> tuple[Sequence[int], ...]:
     """Kernel, stride and padding of a pooling call, one number an axis; the stride is the kernel if none is given."""
     x, kernel = args[0], args[1]
     n = len(kernel) if len(kernel) > 1 else x.ndim - 2
@@ -97,7 +98,7 @@ def max_pool(args: Sequence, out: Tensor) -> Axes:
 def avg_pool(args: Sequence, out: Tensor) -> Axes:
     """Behind a mean over windows; the mean of a whole map is no place in the image any more."""
     kernel, stride, pad = pool_settings(args)
-    if list(args[0].shape[-len(kernel) :]) == kernel:  # the mean of a whole map: a global pool
+    if tuple(args[0].shape[-len(kernel) :]) == tuple(kernel):  # the mean of a whole map: a global pool
         return (None,) * out.ndim
     return windows(args[0], kernel, stride, pad, [1] * len(kernel))
 

@@ -6,6 +6,9 @@ operation that does arithmetic. So functional calls, shared layers and attention
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import floor
@@ -207,6 +210,18 @@ def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     return tuple(floor(s.size) for s in span)
 
 
+@contextmanager
+def _paused_gc() -> Iterator[None]:
+    """A trace makes some ten thousand small objects that live until its end: no reason to look through all others."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 def trace(
     net: nn.Module, image: Shape | list[Shape], batch: int = 1, dtype: torch.dtype | None = None
 ) -> Cost:
@@ -218,7 +233,11 @@ def trace(
 
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """
-    copy = MetaCopy(net, image, batch, dtype)
+    with _paused_gc():
+        return _traced(MetaCopy(net, image, batch, dtype))
+
+
+def _traced(copy: MetaCopy) -> Cost:
     counter = Counter(copy)
     inputs = copy.inputs()
     for x in inputs:
@@ -226,19 +245,19 @@ def trace(
         counter.see(x)
     counter.axes = axes_of(inputs[0])
     del x
-    copy.run(inputs, counter, counter.enter, counter.leave, counter.where)
+    copy.run(inputs, counter, counter.enter, counter.leave, counter.where, counter.short)
     rows = [row for e in counter.root.events for row in rows_of(e)]
-    rows += idle_rows(copy.module, counter.unused)
+    rows += idle_rows(copy.module, counter.unused.values())
     sees = _sees(span_of(counter.axes)) or 1
     return Cost(
         name=copy.name,
         image=copy.shapes[0] if len(copy.shapes) == 1 else tuple(copy.shapes),
-        batch=batch,
+        batch=copy.batch,
         dtype=copy.dtype,
         rows=tuple(rows),
         memory=counter.peak,
         receptive_field=sees if isinstance(sees, int) or len(set(sees)) > 1 else sees[0],
         unsupported=dict(counter.unsupported),
-        ops={op: sum(works, Work()) for op, works in counter.ops.items()},
+        ops={op: Work(*map(sum, zip(*works, strict=True))) for op, works in counter.ops.items()},
         _copy=copy,
     )

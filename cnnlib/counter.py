@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
-from torch._C import DisableTorchFunction
+from torch._C import DisableTorchFunction, _DisableTorchDispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -15,7 +15,8 @@ from cnnlib.axes import Axes, axes_of, joined
 from cnnlib.meta import ATOMS, MetaCopy
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
-from cnnlib.shortcuts import Shortcuts
+from cnnlib.rows import NOTHING, Event, Frame, Row, held
+from cnnlib.shortcuts import LAYERS, Shortcuts
 
 Shape = tuple[int, ...]
 
@@ -29,41 +30,16 @@ def tensors_in(tree: object) -> list[Tensor]:
     """All tensors in a structure; the usual ones, which are flat, take a short way."""
     if isinstance(tree, Tensor):
         return [tree]
-    if type(tree) in (tuple, list):
-        return [t for part in tree if type(part) not in ATOMS for t in tensors_in(part)]
-    return [] if type(tree) in ATOMS else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
-
-
-@dataclass
-class Event:
-    """One operation that did arithmetic or made a new map."""
-
-    op: str
-    out: Shape
-    numel: int
-    work: Work
-    held: list[Tensor]  # parameters and buffers that no operation used before
-    memory: int
-    axes: Axes
-    layer: bool
-    in_place: bool
-    live: int
-
-
-@dataclass
-class Frame:
-    """One call of one module. Holds no map, so that maps die when the network lets go of them."""
-
-    name: str
-    module: nn.Module
-    call: int
-    got: list[Shape]
-    events: list[Event | Frame] = field(default_factory=list)
-    out: Shape = ()
-    numel: int = 0
-    axes: Axes = ()
-    held: list[Tensor] = field(default_factory=list)
-    live: int = 0
+    if type(tree) not in (tuple, list):
+        return [] if type(tree) in ATOMS else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
+    found: list[Tensor] = []
+    for part in tree:
+        kind = type(part)
+        if kind is Tensor or kind is nn.Parameter:
+            found.append(part)
+        elif kind not in ATOMS:
+            found += tensors_in(part)
+    return found
 
 
 class Counter(TorchDispatchMode):
@@ -71,9 +47,8 @@ class Counter(TorchDispatchMode):
 
     def __init__(self, copy: MetaCopy) -> None:
         super().__init__()
-        self._shortcuts = Shortcuts(self._seen)
-        self.unused = {key(t): t for t in (*copy.module.parameters(), *copy.module.buffers())}
-        self.weights = {*self.unused, *map(key, copy.held)}
+        self._shortcuts: Shortcuts | None = None
+        self.unused: dict[int, Tensor] = {}
         self.ops: dict[str, list[Work]] = {}
         self.unsupported: dict[str, int] = {}
         self.root = Frame("", copy.module, 0, [])
@@ -82,22 +57,37 @@ class Counter(TorchDispatchMode):
         self.live = self.peak = 0
         self._held: dict[int, weakref.ref] = {}
         self._names: dict[nn.Module, list[str]] = {}
-        for name, module in copy.module.named_modules(remove_duplicate=False):
-            self._names.setdefault(module, []).append(name)
+        self._visit(copy.module, "")
+        self.weights = {*self.unused, *map(key, copy.held)}
         self._calls: dict[str, int] = {}
         self._last: tuple[int, Event] | None = None
 
-    def enter(self, module: nn.Module, args: Sequence) -> None:
-        """A module begins; one that stands at several places is named by the parent that called it."""
-        inside = self.stack[-1].name + "." if self.stack[-1].name else ""
-        names = self._names.get(module, [type(module).__name__])
-        name = names[0] if len(names) == 1 else next((n for n in names if n.startswith(inside)), names[0])
+    def _visit(self, module: nn.Module, name: str) -> None:
+        """Takes down the names of a module, one for each place where it stands, and what it holds."""
+        self._names.setdefault(module, []).append(name)
+        for t in (*module._parameters.values(), *module._buffers.values()):
+            if t is not None:
+                self.unused[key(t)] = t
+        for child_name, child in module._modules.items():
+            if child is not None:
+                self._visit(child, f"{name}.{child_name}" if name else child_name)
+
+    def _called(self, names: list[str]) -> tuple[str, int]:
+        """The name of a module that runs now, and how often it did before; of several names, the parent's own."""
+        name = names[0]
+        if len(names) > 1:
+            inside = self.stack[-1].name + "." if self.stack[-1].name else ""
+            name = next((n for n in names if n.startswith(inside)), name)
         call = self._calls[name] = self._calls.get(name, -1) + 1
+        return name, call
+
+    def enter(self, module: nn.Module, args: Sequence) -> None:
+        """A module begins."""
+        name, call = self._called(self._names.get(module) or [type(module).__name__])
         with DisableTorchFunction():
             frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
             if module._buffers and not module._modules:  # a layer's: also those that only training uses
-                own = (self.unused.pop(key(b), None) for b in module._buffers.values() if b is not None)
-                frame.held = [b for b in own if b is not None]
+                frame.held = self._first_used(module._buffers.values())
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
@@ -109,6 +99,46 @@ class Counter(TorchDispatchMode):
         if first is not None:
             with DisableTorchFunction():
                 frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
+
+    def short(self, module: nn.Module) -> Callable | None:
+        """What runs in place of ``forward`` in a layer of PyTorch's own: its answer, where that is a usual one."""
+        answer = LAYERS.get(type(module))
+        return answer and partial(self._layer, module, module.forward, answer, self._names[module])
+
+    def _layer(
+        self, module: nn.Module, forward: Callable, answer: Callable, names: list[str], *args, **kwargs
+    ) -> object:
+        if len(args) == 1 and not kwargs:
+            with DisableTorchFunction(), _DisableTorchDispatch():
+                told = answer(module, *args)
+                if told is not None:
+                    self._file_layer(module, names, *told)
+                    return told[2]
+        self.enter(module, args)
+        out = forward(*args, **kwargs)
+        self.leave(module, args, out)
+        return out
+
+    def _file_layer(self, module: nn.Module, names: list[str], packet, args: Sequence, out: Tensor) -> None:
+        """The row of a layer that is one operation."""
+        rule, kind = RULES[packet], type(module).__name__
+        work = rule.work(args, out)
+        axes = out._cnnlib_axes = rule.axes(args, out) if rule.axes else axes_of(args[0])
+        if any(axes):
+            self.axes = axes
+        self.ops.setdefault(packet.__name__.rstrip("_"), []).append(work)
+        self._last = None
+        name, call = self._called(names)
+        memory = self.see(out)
+        own = self._first_used((*module._parameters.values(), *module._buffers.values()))
+        (_, *shape), numel, in_place = out.shape, out.numel(), out is args[0]
+        row = Row(name or kind, kind, tuple(shape), numel, work, axes, memory, own and held(own) or NOTHING, call, rule.layer, in_place, self.live)
+        self.stack[-1].events.append(row)
+
+    def _first_used(self, tensors: Sequence[Tensor | None]) -> list[Tensor]:
+        """Those parameters and buffers among ``tensors`` that no operation used before."""
+        found = (self.unused.pop(key(t), None) for t in tensors if t is not None)
+        return [t for t in found if t is not None]
 
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
@@ -137,12 +167,14 @@ class Counter(TorchDispatchMode):
         return n_bytes
 
     def __enter__(self) -> Counter:
+        self._shortcuts = Shortcuts(self._seen)
         self._shortcuts.__enter__()
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         self._shortcuts.__exit__(*error)
+        self._shortcuts = None  # it refers to this counter, and a circle would keep the copy
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result, packet = func(*args, **(kwargs or {})), func.overloadpacket
@@ -174,7 +206,7 @@ class Counter(TorchDispatchMode):
     def _file(
         self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
     ) -> None:
-        held = [self.unused.pop(k) for k in map(key, ins) if k in self.unused]
+        held = self._first_used(ins)
         if any(axes):
             self.axes = axes
         busy = any(work)

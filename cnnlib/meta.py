@@ -18,65 +18,103 @@ from cnnlib.layers import Unfit
 Shape = tuple[int, ...]
 
 
-# Types whose values hold no tensor and can be shared, and containers that an iteration shows whole.
+# Types whose values hold no tensor and can be shared.
 ATOMS = frozenset(
     (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 )
-_CONTAINERS = frozenset((dict, OrderedDict, list, tuple, set))
+META = torch.device("meta")
+_OWN = frozenset(vars(nn.Module()))  # what every module keeps, such as the dictionaries of its hooks
 
 
-def _collect(value: object, seen: dict[int, object]) -> None:
-    """Finds tensors, modules and containers, also those in lists, tuples and dictionaries that a module keeps."""
-    if id(value) in seen:
-        return
-    seen[id(value)] = value
-    if isinstance(value, nn.Module):
-        value = vars(value)
-    if isinstance(value, dict | list | tuple | set):
-        for item in value.values() if isinstance(value, dict) else value:
-            kind = type(item)
-            if kind not in ATOMS and (kind not in _CONTAINERS or item):
-                _collect(item, seen)
+class _Cloner:
+    """``copy.deepcopy`` without numbers, with a short way for what a network is made of."""
 
+    def __init__(self, dtype: torch.dtype | None) -> None:
+        self.dtype = dtype  # of the floating-point tensors, if not their own
+        self.tensors: list[Tensor] = []  # all that were met, in their new form
+        self.scripted = False  # was a module met whose layers nobody sees?
+        self._memo: dict[int, object] = {}
 
-def _clone(value: object, memo: dict[int, object]) -> object:
-    """``copy.deepcopy``, with a short way for modules and plain containers: a network is little else."""
-    kind = type(value)
-    if kind in ATOMS:
-        return value
-    if id(value) in memo:
-        return memo[id(value)]
-    if kind in (dict, OrderedDict):
-        new = memo[id(value)] = kind()
-        for key, item in value.items():
-            new[_clone(key, memo)] = _clone(item, memo)
+    def __call__(self, value: object) -> object:
+        kind = type(value)
+        return value if kind in ATOMS else self._new(value, kind)
+
+    def _new(self, value: object, kind: type) -> object:
+        memo, place = self._memo, id(value)
+        if place in memo:
+            return memo[place]
+        if kind is nn.Parameter or kind is Tensor or isinstance(value, Tensor):
+            new = memo[place] = self._tensor(value, kind)
+            self.tensors.append(new)
+        elif kind is dict or kind is OrderedDict:
+            new = memo[place] = kind()
+            for key, item in value.items():
+                new[key if type(key) is str else self(key)] = self(item)
+        elif kind is list:
+            new = memo[place] = []
+            new.extend(map(self, value))
+        elif kind is tuple and ATOMS.issuperset(map(type, value)):
+            new = value
+        elif isinstance(value, nn.Module) and _plain(kind):
+            new = memo[place] = kind.__new__(kind)
+            state = {} if _restores(kind) else vars(new)
+            self._fill(state, vars(value))
+            if _restores(kind):
+                new.__setstate__(state)
+        else:
+            self._look_through(value, set())
+            new = value if self.scripted else copy.deepcopy(value, memo)
         return new
-    if kind is list:
-        new = memo[id(value)] = []
-        new.extend(_clone(item, memo) for item in value)
-        return new
-    if kind in (tuple, set) and all(type(item) in ATOMS for item in value):
-        return kind(value)
-    if isinstance(value, nn.Module) and _plain(kind):
-        new = memo[id(value)] = kind.__new__(kind)
-        state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
-        new.__setstate__({k: v if type(v) in ATOMS else _clone(v, memo) for k, v in state.items()})
-        return new
-    return copy.deepcopy(value, memo)
+
+    def _fill(self, new: dict, old: dict) -> None:
+        """What a module keeps; a row of short ways, since there is so much of it."""
+        for name, value in old.items():
+            kind = type(value)
+            if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, value))):
+                new[name] = value
+            elif not value and name in _OWN:
+                new[name] = kind()
+            elif name != "_compiled_call_impl":  # that one runs the original
+                new[name] = self._new(value, kind)
+
+    def _tensor(self, tensor: Tensor, kind: type) -> Tensor:
+        dtype = self.dtype if self.dtype and tensor.is_floating_point() else tensor.dtype
+        if isinstance(tensor, UninitializedTensorMixin):
+            return kind(device=META)
+        if tensor.is_meta and tensor.layout is torch.strided:  # empty_like takes a long way there
+            new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=META)
+        else:
+            new = torch.empty_like(tensor, dtype=dtype, device=META)
+        parameter = kind is nn.Parameter or (kind is not Tensor and isinstance(tensor, nn.Parameter))
+        return nn.Parameter(new, tensor.requires_grad) if parameter else new
+
+    def _look_through(self, value: object, seen: set[int]) -> None:
+        """Finds the tensors in what copies itself, so that the copy will hold their new forms."""
+        if id(value) in seen or type(value) in ATOMS:
+            return
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            self(value)
+        self.scripted |= isinstance(value, torch.jit.ScriptModule)
+        inside = vars(value) if isinstance(value, nn.Module) else value
+        if isinstance(inside, dict | list | tuple | set):
+            for item in inside.values() if isinstance(inside, dict) else inside:
+                self._look_through(item, seen)
 
 
 @cache
 def _plain(kind: type) -> bool:
     """Does this class of modules copy itself as ``nn.Module`` does?"""
     ways = ("deepcopy", "getstate", "reduce", "reduce_ex", "getnewargs", "getnewargs_ex")
-    return all(getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways)
+    as_usual = all(getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways)
+    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    return as_usual and not slots and not issubclass(kind, torch.jit.ScriptModule)
 
 
-def _without_numbers(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    if isinstance(tensor, UninitializedTensorMixin):
-        return type(tensor)(device="meta")
-    new = torch.empty_like(tensor, device="meta", dtype=dtype if tensor.is_floating_point() else None)
-    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+@cache
+def _restores(kind: type) -> bool:
+    """Does it do more with the state of a copy than to take it? Convolutions only look for what old files lack."""
+    return kind.__setstate__ not in (nn.Module.__setstate__, nn.modules.conv._ConvNd.__setstate__)
 
 
 def _shapes(image: object) -> list[Shape]:
@@ -124,10 +162,20 @@ def _why(error: Exception) -> str:
 
 
 def _refuse_scripted(net: nn.Module) -> None:
-    for name, module in net.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            where = f"layer {name!r}" if name else type(module).__name__
-            raise ValueError(f"{where} is scripted and hides its layers: trace the Python module")
+    names = [name for name, module in net.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    where = f"layer {names[0]!r}" if names and names[0] else type(net).__name__
+    raise ValueError(f"{where} is scripted and hides its layers: trace the Python module")
+
+
+@cache
+def _has_own_modes(kind: type) -> bool:
+    """Does this class of modules do something of its own when training begins or ends?"""
+    return (kind.train, kind.eval) != (nn.Module.train, nn.Module.eval)
+
+
+def _changed(module: nn.Module) -> bool:
+    """Does this module do more than its class says: hooks, or a ``forward`` of its own?"""
+    return bool(module._forward_pre_hooks or module._forward_hooks or "forward" in vars(module))
 
 
 class MetaCopy:
@@ -145,17 +193,16 @@ class MetaCopy:
         self.shapes, self.batch = _shapes(image), batch
         floats = (p.dtype for p in net.parameters() if p.is_floating_point())
         self.dtype = dtype or next(floats, torch.float32)
-        seen: dict[int, object] = {}
-        _collect(net, seen)
-        if any(isinstance(part, torch.jit.ScriptModule) for part in seen.values()):
-            _refuse_scripted(net)
         with torch.inference_mode(False):
-            memo = {k: _without_numbers(t, dtype) for k, t in seen.items() if isinstance(t, Tensor)}
-            self.held = list(memo.values())  # deepcopy writes more into the memo
-            self.module = _clone(net, memo)
+            clone = _Cloner(dtype)
+            self.module = clone(net)
+        if clone.scripted:
+            _refuse_scripted(net)
+        self.held = clone.tensors
+        self.modules = list(self.module.modules())
         lazy = any(isinstance(tensor, UninitializedTensorMixin) for tensor in self.held)
         if lazy:  # a first, uncounted run
-            self.module.eval()
+            self._train(False)
             self._forward(
                 self.inputs(), torch.no_grad(), nullcontext(), lambda: ("", self.module, self.shapes)
             )
@@ -171,6 +218,13 @@ class MetaCopy:
         with torch.inference_mode(False):
             return [torch.empty((self.batch, *s), dtype=self.dtype, device="meta") for s in self.shapes]
 
+    def _train(self, training: bool) -> None:
+        if any(map(_has_own_modes, {type(module) for module in self.modules})):
+            self.module.train(training)
+        else:  # the same, without a check of each
+            for module in self.modules:
+                vars(module)["training"] = training
+
     def run(
         self,
         inputs: Sequence[Tensor],
@@ -178,11 +232,20 @@ class MetaCopy:
         enter: Callable[[nn.Module, Sequence], None],
         leave: Callable[[nn.Module, Sequence, object], None],
         where: Callable[[], tuple[str, nn.Module, list[Shape]]],
+        short: Callable[[nn.Module], Callable | None] = lambda module: None,
     ) -> None:
-        """One forward pass in evaluation mode; ``enter`` and ``leave`` are called around every module."""
-        self.module.eval()
-        handles = []
-        for module in self.module.modules():
+        """One forward pass in evaluation mode; ``enter`` and ``leave`` are called around every module.
+
+        ``short(module)`` may give a function that runs in place of ``module.forward`` and of both.
+        """
+        handles, shortened = [], []
+        self._train(False)
+        for module in self.modules:
+            forward = None if _changed(module) else short(module)
+            if forward is not None:
+                vars(module)["forward"] = forward
+                shortened.append(module)
+                continue
             handles.append(module.register_forward_pre_hook(enter, prepend=True))
             handles.append(module.register_forward_hook(leave))
         try:
@@ -190,6 +253,8 @@ class MetaCopy:
         finally:
             for handle in handles:
                 handle.remove()
+            for module in shortened:
+                del vars(module)["forward"]
 
     def _forward(self, inputs: Sequence[Tensor], grad, mode, where) -> object:
         try:
@@ -225,7 +290,7 @@ class MetaCopy:
                 saved[storage._cdata] = storage.nbytes()
             return tensor
 
-        self.module.train()
+        self._train(True)
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
         out = self._forward(self.inputs(), torch.enable_grad(), hooks, lambda: ("", self.module, self.shapes))
         del out

@@ -49,7 +49,7 @@ class Rule(NamedTuple):
 def _conv(args: Sequence, out: Tensor) -> Work:
     x, weight, bias, _, _, _, transposed = args[:7]
     per = prod(weight.shape[1:])
-    return Work(macs=(x if transposed else out).numel() * per, bias=out.numel() if bias is not None else 0)
+    return Work((x if transposed else out).numel() * per, 0 if bias is None else out.numel())
 
 
 def _pool(args: Sequence, out: Tensor) -> Work:
@@ -87,7 +87,8 @@ def _bag(args: Sequence, out: Tensor) -> Work:
 
 
 def _count(kind: str) -> Callable[[Sequence, Tensor], Work]:
-    return lambda args, out: Work(**{kind: out.numel()})
+    before = (0,) * Work._fields.index(kind)
+    return lambda args, out: Work(*before, out.numel())
 
 
 def packets(names: str) -> list:

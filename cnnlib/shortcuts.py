@@ -8,6 +8,7 @@ does not fit; then PyTorch goes its own way, and says itself what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -19,54 +20,83 @@ from cnnlib.axes import each
 from cnnlib.ops import aten
 from cnnlib.shapes import out_size
 
-Answer = tuple[object, tuple, Tensor]
+Answer = tuple[object, tuple, Tensor | tuple[Tensor, ...]]
+META = torch.device("meta")
+_LAST = torch.channels_last
 
 
-def _plain(*tensors: object) -> bool:
-    """Tensors without numbers of no class that could have its own ways."""
-    return all(type(t) in (Tensor, nn.Parameter) and t.is_meta for t in tensors)
+_KINDS = frozenset((Tensor, nn.Parameter))
+_side = cache(out_size)
+
+
+def _plain(x: object) -> bool:
+    """A tensor without numbers, of no class that could have its own ways."""
+    return type(x) in _KINDS and x.is_meta
 
 
 def _conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Answer | None:
-    if not (_plain(x, weight) and x.ndim == weight.ndim == 4) or isinstance(padding, str):
+    if not (_plain(x) and _plain(weight) and x.ndim == weight.ndim == 4) or type(padding) is str:
         return None
-    (n, c_in, *sides), (c_out, per_group, *kernel) = x.shape, weight.shape
-    settings = [each(stride, 2), each(padding, 2), each(dilation, 2)]
-    fits = c_in == per_group * groups and c_out % groups == 0 and x.dtype == weight.dtype
-    if bias is not None:
-        fits = fits and _plain(bias) and bias.shape == (c_out,) and bias.dtype == x.dtype
-    if not (fits and x.is_contiguous() and weight.is_contiguous()):
+    (n, c_in, h, w), (c_out, per_group, kh, kw) = x.shape, weight.shape
+    stride, padding, dilation = each(stride, 2), each(padding, 2), each(dilation, 2)
+    if c_in != per_group * groups or c_out % groups or x.dtype != weight.dtype:
+        return None
+    if bias is not None and not (_plain(bias) and bias.shape == (c_out,) and bias.dtype == x.dtype):
+        return None
+    if not (x.is_contiguous() and weight.is_contiguous()):
         return None
     try:
-        out = [out_size(*axis) for axis in zip(sides, kernel, *settings, strict=True)]
+        h = _side(h, kh, stride[0], padding[0], dilation[0])
+        w = _side(w, kw, stride[1], padding[1], dilation[1])
     except ValueError:
         return None
-    return aten.convolution, (x, weight, bias, *settings, False), x.new_empty((n, c_out, *out))
+    out = torch.empty((n, c_out, h, w), dtype=x.dtype, device=META)
+    return aten.convolution, (x, weight, bias, stride, padding, dilation, False), out
+
+
+def _dense(x: object) -> bool:
+    """Such a tensor without gaps, whose layout an operation on single elements keeps."""
+    return _plain(x) and (x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=_LAST)))
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=META)
 
 
 def _batch_norm(
     x, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ) -> Answer | None:
-    held = [t for t in (mean, var, weight, bias) if t is not None]
-    if training or mean is None or var is None or not _plain(x, *held) or x.ndim < 2:
+    if training or mean is None or var is None or not _dense(x) or x.ndim < 2:
         return None
-    if any(t.shape != x.shape[1:2] for t in held):
-        return None
+    channels = x.shape[1:2]
+    for t in (mean, var, weight, bias):
+        if t is not None and not (_plain(t) and t.shape == channels):
+            return None
     return aten.native_batch_norm, (x, weight, bias, mean, var), _like(x)
 
 
-def _like(x: Tensor) -> Tensor:
-    return x.new_empty_strided(x.shape, x.stride())
+def _layer_norm(x, shape, weight=None, bias=None, eps=1e-5) -> Answer | None:
+    if not (_plain(x) and x.is_contiguous() and type(shape) is tuple and x.shape[-len(shape) :] == shape):
+        return None
+    if any(t is not None and not (_plain(t) and t.shape == shape) for t in (weight, bias)):
+        return None
+    each_mean = (*x.shape[: -len(shape)], *(1 for _ in shape))
+    stats = [torch.empty(each_mean, dtype=x.dtype, device=META) for _ in ("mean", "1 / deviation")]
+    return aten.native_layer_norm, (x, shape, weight, bias), (_like(x), *stats)
 
 
 def _relu(x, inplace=False) -> Answer | None:
-    if not _plain(x):
-        return None
-    return (aten.relu_, (x,), x) if inplace else (aten.relu, (x,), _like(x))
+    if inplace:
+        return (aten.relu_, (x,), x) if _plain(x) else None
+    return (aten.relu, (x,), _like(x)) if _dense(x) else None
+
+
+def _gelu(x, approximate="none") -> Answer | None:
+    return (aten.gelu, (x,), _like(x)) if _dense(x) and x.is_floating_point() else None
 
 
 def _same(x: object, y: object) -> bool:
-    return _plain(x, y) and x.shape == y.shape and x.dtype == y.dtype and x.stride() == y.stride()
+    return _dense(x) and _plain(y) and x.shape == y.shape and x.dtype == y.dtype and x.stride() == y.stride()
 
 
 def _add(x, y) -> Answer | None:
@@ -77,8 +107,42 @@ def _add_(x, y) -> Answer | None:
     return (aten.add_, (x, y), x) if _same(x, y) else None
 
 
+def _linear(x, weight, bias=None) -> Answer | None:
+    """As ATen runs it: a product with the weight's other side up, the bias added by the same operation."""
+    if not (_plain(x) and _plain(weight) and x.ndim == weight.ndim == 2 and x.is_contiguous()):
+        return None
+    (n, c_in), (c_out, wanted) = x.shape, weight.shape
+    if c_in != wanted or x.dtype != weight.dtype or not _plain(bias) or bias.shape != (c_out,):
+        return None
+    return aten.addmm, (bias, x, weight), torch.empty((n, c_out), dtype=x.dtype, device=META)
+
+
+def _max_pool2d(
+    x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+) -> Answer | None:
+    if return_indices or not (_plain(x) and x.ndim == 4 and x.is_contiguous()):
+        return None
+    kernel, padding, dilation = each(kernel_size, 2), each(padding, 2), each(dilation, 2)
+    stride = kernel if stride is None else each(stride, 2)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        return None
+    try:
+        sides = [_side(*axis, ceil_mode) for axis in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
+    except ValueError:
+        return None
+    out = torch.empty((*x.shape[:2], *sides), dtype=x.dtype, device=META)
+    return aten.max_pool2d_with_indices, (x, kernel, stride, padding, dilation, ceil_mode), out
+
+
+def _adaptive_avg_pool2d(x, output_size) -> Answer | None:
+    """To one pixel it runs as a mean."""
+    if output_size not in (1, (1, 1)) or not (_plain(x) and x.ndim == 4 and x.is_contiguous()):
+        return None
+    return aten.mean, (x, [-1, -2], True), torch.empty((*x.shape[:2], 1, 1), dtype=x.dtype, device=META)
+
+
 def _cat(parts: Sequence[Tensor], dim: int = 0) -> Answer | None:
-    if type(parts) not in (list, tuple) or not parts or not _plain(*parts):
+    if type(parts) not in (list, tuple) or not parts or not all(map(_plain, parts)):
         return None
     first = parts[0]
     if not -first.ndim <= dim < first.ndim:
@@ -90,7 +154,20 @@ def _cat(parts: Sequence[Tensor], dim: int = 0) -> Answer | None:
         rest = [*part.shape[:dim], shape[dim], *part.shape[dim + 1 :]]
         if rest != shape or part.dtype != first.dtype or not part.is_contiguous():
             return None
-    return aten.cat, (parts, dim), first.new_empty(shape)
+    return aten.cat, (parts, dim), torch.empty(shape, dtype=first.dtype, device=META)
+
+
+def _conv2d_layer(m: nn.Conv2d, x: Tensor) -> Answer | None:
+    if m.padding_mode != "zeros":
+        return None
+    own = m._parameters
+    return _conv2d(x, own["weight"], own["bias"], m.stride, m.padding, m.dilation, m.groups)
+
+
+def _batch_norm_layer(m: nn.BatchNorm2d, x: Tensor) -> Answer | None:
+    own, running = m._parameters, m._buffers
+    mean, var = running["running_mean"], running["running_var"]
+    return _batch_norm(x, mean, var, own["weight"], own["bias"], m.training)
 
 
 FUNCTIONS: dict[object, Callable[..., Answer | None]] = {
@@ -101,6 +178,19 @@ FUNCTIONS: dict[object, Callable[..., Answer | None]] = {
     Tensor.add: _add,
     Tensor.add_: _add_,
     torch.cat: _cat,
+    F.linear: _linear,
+    F.layer_norm: _layer_norm,
+    F.gelu: _gelu,
+    F.max_pool2d: _max_pool2d,
+    F.adaptive_avg_pool2d: _adaptive_avg_pool2d,
+}
+
+
+# Layers whose ``forward`` is one such call, and how they make it.
+LAYERS: dict[type, Callable[[nn.Module, Tensor], Answer | None]] = {
+    nn.Conv2d: _conv2d_layer,
+    nn.BatchNorm2d: _batch_norm_layer,
+    nn.ReLU: lambda m, x: _relu(x, m.inplace),
 }
 
 
@@ -122,5 +212,6 @@ class Shortcuts(TorchFunctionMode):
                     answer = None
                 if answer is not None:
                     self.seen(*answer)
-                    return answer[2]
+                    result = answer[2]
+                    return result[0] if type(result) is tuple else result
         return func(*args, **(kwargs or {}))

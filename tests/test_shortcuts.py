@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib import arch, shortcuts
+from cnnlib import arch, counter, shortcuts
 
 ONE_A_FAMILY = (
     "lenet5", "alexnet_2012", "zfnet", "vgg11_bn", "nin", "googlenet_2014", "inception_v3", "resnet50",
@@ -15,11 +16,19 @@ ONE_A_FAMILY = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ONE_A_FAMILY)
+def build(name):
+    if name.startswith("torchvision:"):
+        with torch.device("meta"):
+            return torchvision.models.get_model(name.removeprefix("torchvision:"), weights=None), (3, 224, 224)
+    return arch.build(name), arch.image_shape(name)
+
+
+@pytest.mark.parametrize("name", [*ONE_A_FAMILY, "torchvision:vit_b_16", "torchvision:swin_t"])
 def test_costs_are_the_same_without_shortcuts(name, monkeypatch):
-    net, image = arch.build(name), arch.image_shape(name)
+    net, image = build(name)
     short = cnnlib.trace(net, image)
     monkeypatch.setattr(shortcuts, "FUNCTIONS", {})
+    monkeypatch.setattr(counter, "LAYERS", {})
     general = cnnlib.trace(net, image)
     assert short.rows == general.rows and short.memory == general.memory and short.ops == general.ops
     assert short.receptive_field == general.receptive_field
@@ -45,7 +54,24 @@ TALL = X.to(memory_format=torch.channels_last)
         lambda: F.batch_norm(TALL, C, C),
         lambda: F.relu(X),
         lambda: F.relu(TALL, inplace=True),
+        lambda: F.relu(X[:, :, ::2]),
+        lambda: F.batch_norm(X[..., 1:], C, C),
+        lambda: F.gelu(X),
+        lambda: F.gelu(X.transpose(1, 2)),
+        lambda: F.layer_norm(X, (9, 7)),
+        lambda: F.layer_norm(TALL, (7,)),
+        lambda: F.linear(X[0, 0], torch.empty(5, 7, device="meta"), torch.empty(5, device="meta")),
+        lambda: F.linear(X[0, 0], torch.empty(5, 7, device="meta")),
+        lambda: F.linear(X, torch.empty(5, 7, device="meta"), torch.empty(5, device="meta")),
+        lambda: F.max_pool2d(X, 3, 2, 1),
+        lambda: F.max_pool2d(X, (3, 2), ceil_mode=True, dilation=(1, 2)),
+        lambda: F.max_pool2d(TALL, 2),
+        lambda: F.max_pool2d(X, 2, return_indices=True)[0],
+        lambda: F.adaptive_avg_pool2d(X, 1),
+        lambda: F.adaptive_avg_pool2d(TALL, (1, 1)),
+        lambda: F.adaptive_avg_pool2d(X, (3, None)),
         lambda: torch.add(X, X),
+        lambda: X[:, :, ::2] + X[:, :, ::2],
         lambda: torch.add(X, X, alpha=2),
         lambda: X + TALL,
         lambda: X + X[:1],
@@ -71,6 +97,10 @@ def test_a_result_is_the_one_that_pytorch_gives(call):
         lambda: F.conv2d(X, W, groups=2, stride=0),
         lambda: F.conv2d(X[:, :, :2], W, groups=2),
         lambda: F.batch_norm(X, C[:5], C[:5]),
+        lambda: F.layer_norm(X, (8, 7)),
+        lambda: F.linear(X[0, 0], W[0, 0], C),
+        lambda: F.max_pool2d(X, 3, padding=2),
+        lambda: F.max_pool2d(X, 10),
         lambda: torch.cat([X, X[:, :, :1]], 1),
         lambda: torch.cat([X, X], 4),
         lambda: X + X[:, :4],
