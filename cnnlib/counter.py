@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch._C import DisableTorchFunction, _DisableTorchDispatch
@@ -42,6 +43,13 @@ def tensors_in(tree: object) -> list[Tensor]:
     return found
 
 
+class _Place(NamedTuple):
+    """Where a module stands in its network, once or more often, and the keys of its parameters and buffers."""
+
+    names: list[str]
+    held: list[int]
+
+
 class Counter(TorchDispatchMode):
     """Sees every operation, in order, and files it under the module that runs."""
 
@@ -56,23 +64,26 @@ class Counter(TorchDispatchMode):
         self.axes: Axes = ()  # of the last map that has any place in it
         self.live = self.peak = 0
         self._held: dict[int, weakref.ref] = {}
-        self._names: dict[nn.Module, list[str]] = {}
+        self._places: dict[nn.Module, _Place] = {}
         self._visit(copy.module, "")
         self.weights = {*self.unused, *map(key, copy.held)}
         self._calls: dict[str, int] = {}
         self._last: tuple[int, Event] | None = None
 
     def _visit(self, module: nn.Module, name: str) -> None:
-        """Takes down the names of a module, one for each place where it stands, and what it holds."""
-        self._names.setdefault(module, []).append(name)
-        for t in (*module._parameters.values(), *module._buffers.values()):
-            if t is not None:
-                self.unused[key(t)] = t
+        place = self._places.get(module)
+        if place is None:
+            place = self._places[module] = _Place([], [])
+            for t in (*module._parameters.values(), *module._buffers.values()):
+                if t is not None:
+                    place.held.append(key(t))
+                    self.unused[place.held[-1]] = t
+        place.names.append(name)
         for child_name, child in module._modules.items():
             if child is not None:
                 self._visit(child, f"{name}.{child_name}" if name else child_name)
 
-    def _called(self, names: list[str]) -> tuple[str, int]:
+    def _called(self, names: Sequence[str]) -> tuple[str, int]:
         """The name of a module that runs now, and how often it did before; of several names, the parent's own."""
         name = names[0]
         if len(names) > 1:
@@ -83,11 +94,12 @@ class Counter(TorchDispatchMode):
 
     def enter(self, module: nn.Module, args: Sequence) -> None:
         """A module begins."""
-        name, call = self._called(self._names.get(module) or [type(module).__name__])
+        known = module in self._places  # a run may make modules
+        name, call = self._called(self._places[module].names if known else (type(module).__name__,))
         with DisableTorchFunction():
             frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
             if module._buffers and not module._modules:  # a layer's: also those that only training uses
-                frame.held = self._first_used(module._buffers.values())
+                frame.held = self._first_used([key(b) for b in module._buffers.values() if b is not None])
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
@@ -103,23 +115,23 @@ class Counter(TorchDispatchMode):
     def short(self, module: nn.Module) -> Callable | None:
         """What runs in place of ``forward`` in a layer of PyTorch's own: its answer, where that is a usual one."""
         answer = LAYERS.get(type(module))
-        return answer and partial(self._layer, module, module.forward, answer, self._names[module])
+        return answer and partial(self._layer, module, module.forward, answer, self._places[module])
 
     def _layer(
-        self, module: nn.Module, forward: Callable, answer: Callable, names: list[str], *args, **kwargs
+        self, module: nn.Module, forward: Callable, answer: Callable, place: _Place, *args, **kwargs
     ) -> object:
         if len(args) == 1 and not kwargs:
             with DisableTorchFunction(), _DisableTorchDispatch():
                 told = answer(module, *args)
                 if told is not None:
-                    self._file_layer(module, names, *told)
+                    self._file_layer(module, place, *told)
                     return told[2]
         self.enter(module, args)
         out = forward(*args, **kwargs)
         self.leave(module, args, out)
         return out
 
-    def _file_layer(self, module: nn.Module, names: list[str], packet, args: Sequence, out: Tensor) -> None:
+    def _file_layer(self, module: nn.Module, place: _Place, packet, args: Sequence, out: Tensor) -> None:
         """The row of a layer that is one operation."""
         rule, kind = RULES[packet], type(module).__name__
         work = rule.work(args, out)
@@ -128,17 +140,16 @@ class Counter(TorchDispatchMode):
             self.axes = axes
         self.ops.setdefault(packet.__name__.rstrip("_"), []).append(work)
         self._last = None
-        name, call = self._called(names)
+        name, call = self._called(place.names)
         memory = self.see(out)
-        own = self._first_used((*module._parameters.values(), *module._buffers.values()))
+        own = place.held and self._first_used(place.held)
         (_, *shape), numel, in_place = out.shape, out.numel(), out is args[0]
         row = Row(name or kind, kind, tuple(shape), numel, work, axes, memory, own and held(own) or NOTHING, call, rule.layer, in_place, self.live)
         self.stack[-1].events.append(row)
 
-    def _first_used(self, tensors: Sequence[Tensor | None]) -> list[Tensor]:
-        """Those parameters and buffers among ``tensors`` that no operation used before."""
-        found = (self.unused.pop(key(t), None) for t in tensors if t is not None)
-        return [t for t in found if t is not None]
+    def _first_used(self, keys: Iterable[int]) -> list[Tensor]:
+        """Those parameters and buffers that no operation used before."""
+        return [self.unused.pop(k) for k in keys if k in self.unused]
 
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
@@ -206,7 +217,7 @@ class Counter(TorchDispatchMode):
     def _file(
         self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
     ) -> None:
-        held = self._first_used(ins)
+        held = self._first_used(map(key, ins))
         if any(axes):
             self.axes = axes
         busy = any(work)

@@ -79,14 +79,18 @@ class _Cloner:
 
     def _tensor(self, tensor: Tensor, kind: type) -> Tensor:
         dtype = self.dtype if self.dtype and tensor.is_floating_point() else tensor.dtype
-        if isinstance(tensor, UninitializedTensorMixin):
+        if kind is not nn.Parameter and kind is not Tensor and isinstance(tensor, UninitializedTensorMixin):
             return kind(device=META)
         if tensor.is_meta and tensor.layout is torch.strided:  # empty_like takes a long way there
             new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=META)
         else:
             new = torch.empty_like(tensor, dtype=dtype, device=META)
-        parameter = kind is nn.Parameter or (kind is not Tensor and isinstance(tensor, nn.Parameter))
-        return nn.Parameter(new, tensor.requires_grad) if parameter else new
+        if kind is nn.Parameter:
+            new.__class__ = kind  # as lazy parameters become real ones; nn.Parameter() makes a second tensor
+            new.requires_grad = tensor.requires_grad
+        elif kind is not Tensor and isinstance(tensor, nn.Parameter):
+            new = nn.Parameter(new, tensor.requires_grad)
+        return new
 
     def _look_through(self, value: object, seen: set[int]) -> None:
         """Finds the tensors in what copies itself, so that the copy will hold their new forms."""
