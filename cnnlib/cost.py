@@ -245,7 +245,7 @@ def _traced(copy: MetaCopy) -> Cost:
         counter.see(x)
     counter.axes = axes_of(inputs[0])
     del x
-    copy.run(inputs, counter, counter.enter, counter.leave, counter.where, counter.short)
+    copy.run(inputs, counter)
     rows = [row for e in counter.root.events for row in rows_of(e)]
     rows += idle_rows(copy.module, counter.unused.values())
     sees = _sees(span_of(counter.axes)) or 1

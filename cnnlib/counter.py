@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.axes import Axes, axes_of, joined
-from cnnlib.meta import ATOMS, MetaCopy
+from cnnlib.meta import ATOMS, MetaCopy, Watcher
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
 from cnnlib.rows import NOTHING, Event, Frame, Row, held
@@ -50,7 +50,7 @@ class _Place(NamedTuple):
     held: list[int]
 
 
-class Counter(TorchDispatchMode):
+class Counter(Watcher, TorchDispatchMode):
     """Sees every operation, in order, and files it under the module that runs."""
 
     def __init__(self, copy: MetaCopy) -> None:
@@ -112,10 +112,12 @@ class Counter(TorchDispatchMode):
             with DisableTorchFunction():
                 frame.out, frame.numel, frame.axes = tuple(first.shape[1:]), first.numel(), axes_of(first)
 
-    def short(self, module: nn.Module) -> Callable | None:
-        """What runs in place of ``forward`` in a layer of PyTorch's own: its answer, where that is a usual one."""
+    def around(self, module: nn.Module, forward: Callable) -> Callable:
+        """A layer of PyTorch's own that gets a usual input is answered at once."""
         answer = LAYERS.get(type(module))
-        return answer and partial(self._layer, module, module.forward, answer, self._places[module])
+        if answer is None:
+            return super().around(module, forward)
+        return partial(self._layer, module, forward, answer, self._places[module])
 
     def _layer(
         self, module: nn.Module, forward: Callable, answer: Callable, place: _Place, *args, **kwargs
@@ -126,10 +128,7 @@ class Counter(TorchDispatchMode):
                 if told is not None:
                     self._file_layer(module, place, *told)
                     return told[2]
-        self.enter(module, args)
-        out = forward(*args, **kwargs)
-        self.leave(module, args, out)
-        return out
+        return self.through(module, forward, *args, **kwargs)
 
     def _file_layer(self, module: nn.Module, place: _Place, packet, args: Sequence, out: Tensor) -> None:
         """The row of a layer that is one operation."""

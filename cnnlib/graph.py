@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from cnnlib.meta import MetaCopy, Shape
+from cnnlib.meta import MetaCopy, Shape, Watcher
 
 # What a function called in forward() is shown as; a unary function that is not here moves numbers only.
 _UNARY = {
@@ -44,7 +44,7 @@ class Node:
         return len(self.reads) > 1
 
 
-class _Recorder(TorchFunctionMode):
+class _Recorder(Watcher, TorchFunctionMode):
     """Marks each tensor with the node that made it."""
 
     def __init__(self, copy: MetaCopy) -> None:
@@ -112,7 +112,7 @@ def graph(net: nn.Module, image: Shape) -> list[Node]:
     recorder = _Recorder(copy)
     inputs = copy.inputs()
     recorder.mark(inputs, Node("image", "input", tuple(inputs[0].shape[1:]), ()))
-    copy.run(inputs, recorder, recorder.enter, recorder.leave, recorder.where)
+    copy.run(inputs, recorder)
     return recorder.nodes
 
 

@@ -6,7 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -182,6 +182,31 @@ def _changed(module: nn.Module) -> bool:
     return bool(module._forward_pre_hooks or module._forward_hooks or "forward" in vars(module))
 
 
+class Watcher:
+    """Is told of every module that begins and ends in a run; a mode of PyTorch as well, entered around the run."""
+
+    def enter(self, module: nn.Module, args: Sequence) -> None:
+        """``module`` begins with these positional arguments."""
+
+    def leave(self, module: nn.Module, args: Sequence, out: object) -> None:
+        """``module`` ends with this output."""
+
+    def where(self) -> tuple[str, nn.Module | None, list[Shape]]:
+        """The name of the module that runs, the module, and the shapes it got, for the message of an error."""
+        return "", None, []
+
+    def around(self, module: nn.Module, forward: Callable) -> Callable:
+        """What runs in place of the ``forward`` of ``module``."""
+        return partial(self.through, module, forward)
+
+    def through(self, module: nn.Module, forward: Callable, *args, **kwargs) -> object:
+        """``forward``, with both its ends told."""
+        self.enter(module, args)
+        out = forward(*args, **kwargs)
+        self.leave(module, args, out)
+        return out
+
+
 class MetaCopy:
     """The network on PyTorch's ``meta`` device: shapes, dtypes and structure, no numbers and no memory."""
 
@@ -229,35 +254,23 @@ class MetaCopy:
             for module in self.modules:
                 vars(module)["training"] = training
 
-    def run(
-        self,
-        inputs: Sequence[Tensor],
-        mode,
-        enter: Callable[[nn.Module, Sequence], None],
-        leave: Callable[[nn.Module, Sequence, object], None],
-        where: Callable[[], tuple[str, nn.Module, list[Shape]]],
-        short: Callable[[nn.Module], Callable | None] = lambda module: None,
-    ) -> None:
-        """One forward pass in evaluation mode; ``enter`` and ``leave`` are called around every module.
-
-        ``short(module)`` may give a function that runs in place of ``module.forward`` and of both.
-        """
-        handles, shortened = [], []
+    def run(self, inputs: Sequence[Tensor], watcher: Watcher) -> None:
+        """One forward pass in evaluation mode, reported to ``watcher``."""
+        handles, replaced = [], []
         self._train(False)
         for module in self.modules:
-            forward = None if _changed(module) else short(module)
-            if forward is not None:
-                vars(module)["forward"] = forward
-                shortened.append(module)
-                continue
-            handles.append(module.register_forward_pre_hook(enter, prepend=True))
-            handles.append(module.register_forward_hook(leave))
+            if _changed(module):
+                handles.append(module.register_forward_pre_hook(watcher.enter, prepend=True))
+                handles.append(module.register_forward_hook(watcher.leave))
+            else:  # with hooks PyTorch takes a longer way
+                vars(module)["forward"] = watcher.around(module, module.forward)
+                replaced.append(module)
         try:
-            self._forward(inputs, torch.no_grad(), mode, where)
+            self._forward(inputs, torch.no_grad(), watcher, watcher.where)
         finally:
             for handle in handles:
                 handle.remove()
-            for module in shortened:
+            for module in replaced:
                 del vars(module)["forward"]
 
     def _forward(self, inputs: Sequence[Tensor], grad, mode, where) -> object:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.counter import key
-from cnnlib.meta import MetaCopy, Shape
+from cnnlib.meta import MetaCopy, Shape, Watcher
 from cnnlib.meters import Clock, home, timed
 from cnnlib.ops import RULES
 
@@ -23,7 +23,7 @@ _SIZES = {"cuda": (8192, 2**28)}  # side of the matrices, numbers to copy; a GPU
 _SMALLER = (1024, 2**24)
 
 
-class _Traffic(TorchDispatchMode):
+class _Traffic(Watcher, TorchDispatchMode):
     """Adds up what each operation reads and writes."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def traffic(net: nn.Module, image: Shape | list[Shape], batch: int = 1) -> int:
     none is read twice within one; a real machine errs on both sides. Arguments as those of ``cnnlib.trace``.
     """
     copy, mode = MetaCopy(net, image, batch, None), _Traffic()
-    copy.run(copy.inputs(), mode, lambda *_: None, lambda *_: None, lambda: ("", copy.module, copy.shapes))
+    copy.run(copy.inputs(), mode)
     return mode.n_bytes
 
 
