@@ -242,7 +242,7 @@ def _traced(copy: MetaCopy) -> Cost:
     inputs = copy.inputs()
     for x in inputs:
         x._cnnlib_axes = (None, None, *(Span() for _ in x.shape[2:]))[: x.ndim]
-        counter.see(x)
+        counter.new_map(x)
     counter.axes = axes_of(inputs[0])
     del x
     copy.run(inputs, counter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Counter(Watcher, TorchDispatchMode):
     def __init__(self, copy: MetaCopy) -> None:
         super().__init__()
         self._shortcuts: Shortcuts | None = None
-        self.unused: dict[int, Tensor] = {}
+        self.unused: dict[int, Tensor] = {}  # parameters and buffers, by their id
         self.ops: dict[str, list[Work]] = {}
         self.unsupported: dict[str, int] = {}
         self.root = Frame("", copy.module, 0, [])
@@ -66,7 +66,7 @@ class Counter(Watcher, TorchDispatchMode):
         self._held: dict[int, weakref.ref] = {}
         self._places: dict[nn.Module, _Place] = {}
         self._visit(copy.module, "")
-        self.weights = {*self.unused, *map(key, copy.held)}
+        self._weights, self._registered = copy.held, list(self.unused.values())
         self._calls: dict[str, int] = {}
         self._last: tuple[int, Event] | None = None
 
@@ -76,8 +76,8 @@ class Counter(Watcher, TorchDispatchMode):
             place = self._places[module] = _Place([], [])
             for t in (*module._parameters.values(), *module._buffers.values()):
                 if t is not None:
-                    place.held.append(key(t))
-                    self.unused[place.held[-1]] = t
+                    place.held.append(id(t))
+                    self.unused[id(t)] = t
         place.names.append(name)
         for child_name, child in module._modules.items():
             if child is not None:
@@ -99,7 +99,7 @@ class Counter(Watcher, TorchDispatchMode):
         with DisableTorchFunction():
             frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
             if module._buffers and not module._modules:  # a layer's: also those that only training uses
-                frame.held = self._first_used([key(b) for b in module._buffers.values() if b is not None])
+                frame.held = self._first_used(map(id, module._buffers.values()))
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
@@ -140,15 +140,25 @@ class Counter(Watcher, TorchDispatchMode):
         self.ops.setdefault(packet.__name__.rstrip("_"), []).append(work)
         self._last = None
         name, call = self._called(place.names)
-        memory = self.see(out)
+        in_place = out is args[0]
+        memory = 0 if in_place else self.new_map(out)
         own = place.held and self._first_used(place.held)
-        (_, *shape), numel, in_place = out.shape, out.numel(), out is args[0]
+        (_, *shape), numel = out.shape, out.numel()
         row = Row(name or kind, kind, tuple(shape), numel, work, axes, memory, own and held(own) or NOTHING, call, rule.layer, in_place, self.live)
         self.stack[-1].events.append(row)
 
-    def _first_used(self, keys: Iterable[int]) -> list[Tensor]:
+    def _first_used(self, ids: Iterable[int]) -> list[Tensor]:
         """Those parameters and buffers that no operation used before."""
-        return [self.unused.pop(k) for k in keys if k in self.unused]
+        return [self.unused.pop(i) for i in ids if i in self.unused]
+
+    @cached_property
+    def _owners(self) -> dict[int, int]:
+        """Whose memory is it? The ids of parameters and buffers by their key."""
+        return {key(t): id(t) for t in self._registered}
+
+    @cached_property
+    def _weight_keys(self) -> set[int]:
+        return {*self._owners, *map(key, self._weights)}
 
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
@@ -156,18 +166,18 @@ class Counter(Watcher, TorchDispatchMode):
         return frame.name, frame.module, frame.got
 
     def see(self, tensor: Tensor) -> int:
-        """Counts a new map as alive until it is freed; returns its bytes."""
-        held = key(tensor)
-        if (
-            held in self._held
-            or held in self.weights
-            or not (tensor.is_floating_point() or tensor.is_complex())
-        ):
+        """Counts a map as alive until it is freed, if it is a new one; returns its bytes."""
+        known = key(tensor) in self._held or key(tensor) in self._weight_keys
+        return 0 if known else self.new_map(tensor)
+
+    def new_map(self, tensor: Tensor) -> int:
+        if not (tensor.is_floating_point() or tensor.is_complex()):
             return 0
         storage = tensor.untyped_storage()
-        n_bytes = storage.nbytes()
+        held, n_bytes = storage._cdata, storage.nbytes()
         self.live += n_bytes
-        self.peak = max(self.peak, self.live)
+        if self.live > self.peak:
+            self.peak = self.live
 
         def free(_: weakref.ref) -> None:
             self.live -= n_bytes
@@ -177,7 +187,7 @@ class Counter(Watcher, TorchDispatchMode):
         return n_bytes
 
     def __enter__(self) -> Counter:
-        self._shortcuts = Shortcuts(self._seen)
+        self._shortcuts = Shortcuts(self._answered)
         self._shortcuts.__enter__()
         return super().__enter__()
 
@@ -193,8 +203,14 @@ class Counter(Watcher, TorchDispatchMode):
             self._seen(packet, args, result[0] if evaluates else result, kwargs)
         return result
 
-    def _seen(self, packet, args, result, kwargs=None) -> None:
-        """An operation ran, or would have: files what it did and marks what its outputs see."""
+    def _answered(self, packet, args: Sequence, result: Tensor | tuple[Tensor, ...]) -> None:
+        self._seen(packet, args, result, fresh=result is not args[0])
+
+    def _seen(self, packet, args, result, kwargs=None, fresh: bool = False) -> None:
+        """An operation ran, or would have: files what it did and marks what its outputs see.
+
+        ``fresh``: the outputs are known to lie in memory of their own.
+        """
         outs, ins = tensors_in(result), tensors_in(args)
         if kwargs:
             ins += tensors_in(list(kwargs.values()))
@@ -211,12 +227,15 @@ class Counter(Watcher, TorchDispatchMode):
         axes = look(args, out) if look else joined(ins, out.ndim)
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        self._file(packet.__name__, out, ins, work, layer, sum(map(self.see, outs)), axes)
+        self._file(packet.__name__, out, ins, work, layer, sum(map(self.new_map if fresh else self.see, outs)), axes)
 
     def _file(
         self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
     ) -> None:
-        held = self._first_used(map(key, ins))
+        # A tensor that nothing marked may be a parameter under another name, such as p.data.
+        held = self._first_used(
+            id(t) if id(t) in self.unused or hasattr(t, "_cnnlib_axes") else self._owners.get(key(t)) for t in ins
+        )
         if any(axes):
             self.axes = axes
         busy = any(work)

@@ -72,8 +72,12 @@ class _Cloner:
             kind = type(value)
             if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, value))):
                 new[name] = value
-            elif not value and name in _OWN:
+            elif name in _OWN and not value:
                 new[name] = kind()
+            elif name in _OWN and kind is dict:
+                new[name] = {
+                    key: item if item is None else self._new(item, type(item)) for key, item in value.items()
+                }
             elif name != "_compiled_call_impl":  # that one runs the original
                 new[name] = self._new(value, kind)
 
