@@ -6,9 +6,6 @@ operation that does arithmetic. So functional calls, shared layers and attention
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import floor
@@ -19,7 +16,7 @@ from torch import nn
 from cnnlib import fold
 from cnnlib.axes import axes_of
 from cnnlib.counter import Counter
-from cnnlib.meta import MetaCopy
+from cnnlib.meta import MetaCopy, undisturbed
 from cnnlib.ops import Work
 from cnnlib.rows import Row, idle_rows, rows_of, span_of
 from cnnlib.shapes import Span
@@ -210,18 +207,6 @@ def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
     return tuple(floor(s.size) for s in span)
 
 
-@contextmanager
-def _paused_gc() -> Iterator[None]:
-    """A trace makes some ten thousand small objects that live until its end: no reason to look through all others."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
-
-
 def trace(
     net: nn.Module, image: Shape | list[Shape], batch: int = 1, dtype: torch.dtype | None = None
 ) -> Cost:
@@ -233,7 +218,7 @@ def trace(
 
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """
-    with _paused_gc():
+    with undisturbed():
         return _traced(MetaCopy(net, image, batch, dtype))
 
 
@@ -242,7 +227,7 @@ def _traced(copy: MetaCopy) -> Cost:
     inputs = copy.inputs()
     for x in inputs:
         x._cnnlib_axes = (None, None, *(Span() for _ in x.shape[2:]))[: x.ndim]
-        counter.new_map(x)
+        counter.alive.add(x)
     counter.axes = axes_of(inputs[0])
     del x
     copy.run(inputs, counter)
@@ -255,7 +240,7 @@ def _traced(copy: MetaCopy) -> Cost:
         batch=copy.batch,
         dtype=copy.dtype,
         rows=tuple(rows),
-        memory=counter.peak,
+        memory=counter.alive.peak,
         receptive_field=sees if isinstance(sees, int) or len(set(sees)) > 1 else sees[0],
         unsupported=dict(counter.unsupported),
         ops={op: Work(*map(sum, zip(*works, strict=True))) for op, works in counter.ops.items()},

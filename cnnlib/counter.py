@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -12,19 +11,16 @@ from torch._C import DisableTorchFunction, _DisableTorchDispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from cnnlib.alive import Alive, key
 from cnnlib.axes import Axes, axes_of, joined
-from cnnlib.meta import ATOMS, MetaCopy, Watcher
+from cnnlib.clone import ATOMS
+from cnnlib.meta import MetaCopy, Watcher
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
 from cnnlib.rows import NOTHING, Event, Frame, Row, held
 from cnnlib.shortcuts import LAYERS, Shortcuts
 
 Shape = tuple[int, ...]
-
-
-def key(tensor: Tensor) -> int:
-    """Names the memory behind a tensor; views share it."""
-    return tensor.untyped_storage()._cdata
 
 
 def tensors_in(tree: object) -> list[Tensor]:
@@ -62,8 +58,7 @@ class Counter(Watcher, TorchDispatchMode):
         self.root = Frame("", copy.module, 0, [])
         self.stack = [self.root]
         self.axes: Axes = ()  # of the last map that has any place in it
-        self.live = self.peak = 0
-        self._held: dict[int, weakref.ref] = {}
+        self.alive = Alive()
         self._places: dict[nn.Module, _Place] = {}
         self._visit(copy.module, "")
         self._weights, self._registered = copy.held, list(self.unused.values())
@@ -106,7 +101,7 @@ class Counter(Watcher, TorchDispatchMode):
     def leave(self, module: nn.Module, args: Sequence, out: object) -> None:
         """A module ends with this output."""
         frame = self.stack.pop()
-        frame.live = self.live
+        frame.live = self.alive.n_bytes
         first = next(iter(tensors_in(out)), None)
         if first is not None:
             with DisableTorchFunction():
@@ -132,20 +127,26 @@ class Counter(Watcher, TorchDispatchMode):
 
     def _file_layer(self, module: nn.Module, place: _Place, packet, args: Sequence, out: Tensor) -> None:
         """The row of a layer that is one operation."""
-        rule, kind = RULES[packet], type(module).__name__
+        rule, kind, in_place = RULES[packet], type(module).__name__, out is args[0]
         work = rule.work(args, out)
         axes = out._cnnlib_axes = rule.axes(args, out) if rule.axes else axes_of(args[0])
-        if any(axes):
-            self.axes = axes
-        self.ops.setdefault(packet.__name__.rstrip("_"), []).append(work)
+        memory = 0 if in_place else self.alive.add(out)
+        self._note(packet.__name__, work, axes)
         self._last = None
         name, call = self._called(place.names)
-        in_place = out is args[0]
-        memory = 0 if in_place else self.new_map(out)
-        own = place.held and self._first_used(place.held)
-        (_, *shape), numel = out.shape, out.numel()
-        row = Row(name or kind, kind, tuple(shape), numel, work, axes, memory, own and held(own) or NOTHING, call, rule.layer, in_place, self.live)
-        self.stack[-1].events.append(row)
+        own = self._first_used(place.held) if place.held else ()
+        self.stack[-1].events.append(
+            Row(
+                name or kind, kind, tuple(out.shape[1:]), out.numel(), work, axes, memory,
+                held(own) if own else NOTHING, call, rule.layer, in_place, self.alive.n_bytes,
+            )
+        )  # fmt: skip
+
+    def _note(self, op: str, work: Work, axes: Axes) -> None:
+        if any(axes):
+            self.axes = axes
+        if any(work):
+            self.ops.setdefault(op.rstrip("_"), []).append(work)
 
     def _first_used(self, ids: Iterable[int]) -> list[Tensor]:
         """Those parameters and buffers that no operation used before."""
@@ -165,26 +166,10 @@ class Counter(Watcher, TorchDispatchMode):
         frame = self.stack[-1]
         return frame.name, frame.module, frame.got
 
-    def see(self, tensor: Tensor) -> int:
-        """Counts a map as alive until it is freed, if it is a new one; returns its bytes."""
-        known = key(tensor) in self._held or key(tensor) in self._weight_keys
-        return 0 if known else self.new_map(tensor)
-
-    def new_map(self, tensor: Tensor) -> int:
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            return 0
-        storage = tensor.untyped_storage()
-        held, n_bytes = storage._cdata, storage.nbytes()
-        self.live += n_bytes
-        if self.live > self.peak:
-            self.peak = self.live
-
-        def free(_: weakref.ref) -> None:
-            self.live -= n_bytes
-            del self._held[held]
-
-        self._held[held] = weakref.ref(storage, free)
-        return n_bytes
+    def _see(self, tensor: Tensor) -> int:
+        """Bytes of an output, if it is a map in memory of its own and not the view of a map or of a weight."""
+        known = tensor in self.alive or key(tensor) in self._weight_keys
+        return 0 if known else self.alive.add(tensor)
 
     def __enter__(self) -> Counter:
         self._shortcuts = Shortcuts(self._answered)
@@ -227,24 +212,32 @@ class Counter(Watcher, TorchDispatchMode):
         axes = look(args, out) if look else joined(ins, out.ndim)
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        self._file(packet.__name__, out, ins, work, layer, sum(map(self.new_map if fresh else self.see, outs)), axes)
+        self._file(
+            packet.__name__,
+            out,
+            ins,
+            work,
+            layer,
+            sum(map(self.alive.add if fresh else self._see, outs)),
+            axes,
+        )
 
     def _file(
         self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
     ) -> None:
         # A tensor that nothing marked may be a parameter under another name, such as p.data.
         held = self._first_used(
-            id(t) if id(t) in self.unused or hasattr(t, "_cnnlib_axes") else self._owners.get(key(t)) for t in ins
+            id(t) if id(t) in self.unused or hasattr(t, "_cnnlib_axes") else self._owners.get(key(t))
+            for t in ins
         )
-        if any(axes):
-            self.axes = axes
+        self._note(op, work, axes)
         busy = any(work)
-        if busy:
-            self.ops.setdefault(op.rstrip("_"), []).append(work)
         if busy or memory or held:
             in_place = busy and op[-1] == "_"
             shape = tuple(out.shape[1:])
-            event = Event(op, shape, out.numel(), work, held, memory, axes, layer, in_place, self.live)
+            event = Event(
+                op, shape, out.numel(), work, held, memory, axes, layer, in_place, self.alive.n_bytes
+            )
             self.stack[-1].events.append(event)
             self._last = key(out), event
         elif self._last and self._last[0] == key(out) and self._last[1].numel == out.numel():

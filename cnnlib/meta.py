@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections import OrderedDict
+import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 
 import torch
@@ -13,116 +12,22 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from cnnlib.axes import each
+from cnnlib.clone import META, Cloner
 from cnnlib.layers import Unfit
 
 Shape = tuple[int, ...]
 
 
-# Types whose values hold no tensor and can be shared.
-ATOMS = frozenset(
-    (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
-)
-META = torch.device("meta")
-_OWN = frozenset(vars(nn.Module()))  # what every module keeps, such as the dictionaries of its hooks
-
-
-class _Cloner:
-    """``copy.deepcopy`` without numbers, with a short way for what a network is made of."""
-
-    def __init__(self, dtype: torch.dtype | None) -> None:
-        self.dtype = dtype  # of the floating-point tensors, if not their own
-        self.tensors: list[Tensor] = []  # all that were met, in their new form
-        self.scripted = False  # was a module met whose layers nobody sees?
-        self._memo: dict[int, object] = {}
-
-    def __call__(self, value: object) -> object:
-        kind = type(value)
-        return value if kind in ATOMS else self._new(value, kind)
-
-    def _new(self, value: object, kind: type) -> object:
-        memo, place = self._memo, id(value)
-        if place in memo:
-            return memo[place]
-        if kind is nn.Parameter or kind is Tensor or isinstance(value, Tensor):
-            new = memo[place] = self._tensor(value, kind)
-            self.tensors.append(new)
-        elif kind is dict or kind is OrderedDict:
-            new = memo[place] = kind()
-            for key, item in value.items():
-                new[key if type(key) is str else self(key)] = self(item)
-        elif kind is list:
-            new = memo[place] = []
-            new.extend(map(self, value))
-        elif kind is tuple and ATOMS.issuperset(map(type, value)):
-            new = value
-        elif isinstance(value, nn.Module) and _plain(kind):
-            new = memo[place] = kind.__new__(kind)
-            state = {} if _restores(kind) else vars(new)
-            self._fill(state, vars(value))
-            if _restores(kind):
-                new.__setstate__(state)
-        else:
-            self._look_through(value, set())
-            new = value if self.scripted else copy.deepcopy(value, memo)
-        return new
-
-    def _fill(self, new: dict, old: dict) -> None:
-        """What a module keeps; a row of short ways, since there is so much of it."""
-        for name, value in old.items():
-            kind = type(value)
-            if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, value))):
-                new[name] = value
-            elif name in _OWN and not value:
-                new[name] = kind()
-            elif name in _OWN and kind is dict:
-                new[name] = {
-                    key: item if item is None else self._new(item, type(item)) for key, item in value.items()
-                }
-            elif name != "_compiled_call_impl":  # that one runs the original
-                new[name] = self._new(value, kind)
-
-    def _tensor(self, tensor: Tensor, kind: type) -> Tensor:
-        dtype = self.dtype if self.dtype and tensor.is_floating_point() else tensor.dtype
-        if kind is not nn.Parameter and kind is not Tensor and isinstance(tensor, UninitializedTensorMixin):
-            return kind(device=META)
-        if tensor.is_meta and tensor.layout is torch.strided:  # empty_like takes a long way there
-            new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=META)
-        else:
-            new = torch.empty_like(tensor, dtype=dtype, device=META)
-        if kind is nn.Parameter:
-            new.__class__ = kind  # as lazy parameters become real ones; nn.Parameter() makes a second tensor
-            new.requires_grad = tensor.requires_grad
-        elif kind is not Tensor and isinstance(tensor, nn.Parameter):
-            new = nn.Parameter(new, tensor.requires_grad)
-        return new
-
-    def _look_through(self, value: object, seen: set[int]) -> None:
-        """Finds the tensors in what copies itself, so that the copy will hold their new forms."""
-        if id(value) in seen or type(value) in ATOMS:
-            return
-        seen.add(id(value))
-        if isinstance(value, Tensor):
-            self(value)
-        self.scripted |= isinstance(value, torch.jit.ScriptModule)
-        inside = vars(value) if isinstance(value, nn.Module) else value
-        if isinstance(inside, dict | list | tuple | set):
-            for item in inside.values() if isinstance(inside, dict) else inside:
-                self._look_through(item, seen)
-
-
-@cache
-def _plain(kind: type) -> bool:
-    """Does this class of modules copy itself as ``nn.Module`` does?"""
-    ways = ("deepcopy", "getstate", "reduce", "reduce_ex", "getnewargs", "getnewargs_ex")
-    as_usual = all(getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways)
-    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
-    return as_usual and not slots and not issubclass(kind, torch.jit.ScriptModule)
-
-
-@cache
-def _restores(kind: type) -> bool:
-    """Does it do more with the state of a copy than to take it? Convolutions only look for what old files lack."""
-    return kind.__setstate__ not in (nn.Module.__setstate__, nn.modules.conv._ConvNd.__setstate__)
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """No garbage collection meanwhile: of ten thousand new objects none is garbage, and it would look at all others."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _shapes(image: object) -> list[Shape]:
@@ -227,7 +132,7 @@ class MetaCopy:
         floats = (p.dtype for p in net.parameters() if p.is_floating_point())
         self.dtype = dtype or next(floats, torch.float32)
         with torch.inference_mode(False):
-            clone = _Cloner(dtype)
+            clone = Cloner(dtype)
             self.module = clone(net)
         if clone.scripted:
             _refuse_scripted(net)
@@ -249,7 +154,7 @@ class MetaCopy:
     def inputs(self) -> list[Tensor]:
         """Images of the asked shapes, as a batch."""
         with torch.inference_mode(False):
-            return [torch.empty((self.batch, *s), dtype=self.dtype, device="meta") for s in self.shapes]
+            return [torch.empty((self.batch, *s), dtype=self.dtype, device=META) for s in self.shapes]
 
     def _train(self, training: bool) -> None:
         if any(map(_has_own_modes, {type(module) for module in self.modules})):
@@ -282,7 +187,7 @@ class MetaCopy:
             with (
                 torch.inference_mode(False),
                 torch.random.fork_rng(devices=[]),
-                torch.device("meta"),
+                META,
                 grad,
                 mode,
             ):

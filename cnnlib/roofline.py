@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cnnlib.counter import key
+from cnnlib.alive import key
 from cnnlib.meta import MetaCopy, Shape, Watcher
 from cnnlib.meters import Clock, home, timed
 from cnnlib.ops import RULES

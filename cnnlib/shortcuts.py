@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from cnnlib.axes import each
+from cnnlib.clone import META
 from cnnlib.ops import aten
 from cnnlib.shapes import out_size
 
 Answer = tuple[object, tuple, Tensor | tuple[Tensor, ...]]
-META = torch.device("meta")
 _LAST = torch.channels_last
 
 
@@ -127,7 +127,10 @@ def _max_pool2d(
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         return None
     try:
-        sides = [_side(*axis, ceil_mode) for axis in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
+        sides = [
+            _side(*axis, ceil_mode)
+            for axis in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
+        ]
     except ValueError:
         return None
     out = torch.empty((*x.shape[:2], *sides), dtype=x.dtype, device=META)

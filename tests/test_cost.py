@@ -4,8 +4,10 @@ No witness here uses cnnlib's formulas: torch counts FLOPs, autograd tells what 
 """
 
 import copy
+import gc
 import time
 import tracemalloc
+import weakref
 
 import pytest
 import torch
@@ -360,6 +362,30 @@ def test_an_operation_without_a_rule_is_named():
     assert cost.unsupported and "NOT COUNTED" in repr(cost)
 
 
+def test_a_cost_that_is_dropped_takes_its_copy_with_it():
+    traced = cnnlib.trace(cnnlib.build("resnet_small"), (1, 28, 28))
+    copied = weakref.ref(traced.module)
+    gc.collect()
+    gc.disable()
+    try:
+        del traced
+        assert copied() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_garbage_collection_is_as_it_was(on):
+    (gc.enable if on else gc.disable)()
+    try:
+        cnnlib.trace(nn.ReLU(), (1,))
+        with pytest.raises(ValueError, match="needs 3 channels"):
+            cnnlib.trace(nn.Conv2d(3, 4, 3), (4, 9, 9))
+        assert gc.isenabled() == on
+    finally:
+        gc.enable()
+
+
 def test_tracing_is_quick():
     net = torchvision.models.resnet152()
     cnnlib.trace(net, (3, 224, 224))
@@ -370,7 +396,7 @@ def test_tracing_is_quick():
     with torch.no_grad():
         net.eval()(torch.zeros(1, 3, 224, 224))
     assert traced.macs == 11_513_626_624
-    assert ours < 5 * (time.process_time() - start)  # no real forward pass hides in it
+    assert 3 * ours < time.process_time() - start  # a real forward pass, which most counters run first
 
 
 # ---- bad input ----

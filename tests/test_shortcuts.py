@@ -19,7 +19,11 @@ ONE_A_FAMILY = (
 def build(name):
     if name.startswith("torchvision:"):
         with torch.device("meta"):
-            return torchvision.models.get_model(name.removeprefix("torchvision:"), weights=None), (3, 224, 224)
+            return torchvision.models.get_model(name.removeprefix("torchvision:"), weights=None), (
+                3,
+                224,
+                224,
+            )
     return arch.build(name), arch.image_shape(name)
 
 
@@ -126,3 +130,89 @@ def test_the_calls_of_a_network_take_the_short_way():
         x += X
         torch.cat([x, X + X], 1)
     assert seen == ["convolution", "native_batch_norm", "relu_", "add_", "add", "cat"]
+
+
+# ---- layers ----
+
+
+class Own(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def by_name(conv):
+    return lambda x: conv(input=x)
+
+
+def changed(change):
+    conv = nn.Conv2d(3, 4, 3)
+    return change(conv) or conv
+
+
+def hooked(conv):
+    conv.register_forward_hook(lambda module, args, out: out * 2)
+
+
+def normed(conv):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old form, by a hook, is deprecated and in use
+        return nn.utils.weight_norm(conv)
+
+
+def patched(conv):
+    conv.forward = lambda x: F.conv2d(x, conv.weight, conv.bias).relu()
+
+
+@pytest.mark.parametrize(
+    ("net", "ops"),
+    [
+        (changed(lambda conv: None), {"convolution"}),
+        (Own(3, 4, 3), {"convolution", "add"}),
+        (changed(hooked), {"convolution", "mul"}),
+        (changed(normed), {"convolution", "_weight_norm_interface"}),
+        (changed(patched), {"convolution", "relu"}),
+        (nn.Conv2d(3, 4, 3, padding_mode="circular"), {"convolution"}),
+        (nn.Conv2d(3, 4, 3, padding="same"), {"convolution"}),
+        (nn.BatchNorm2d(3, track_running_stats=False), {"native_batch_norm"}),
+        (nn.BatchNorm2d(3, affine=False), {"native_batch_norm"}),
+    ],
+    ids=[
+        "plain",
+        "subclass",
+        "hook",
+        "old weight norm",
+        "own forward",
+        "circular",
+        "same",
+        "no statistics",
+        "no scale",
+    ],
+)
+def test_a_layer_that_does_more_than_its_class_is_run(net, ops, monkeypatch):
+    found = cnnlib.trace(net, (3, 9, 9))
+    assert found.ops.keys() == ops and found.params == sum(p.numel() for p in net.parameters())
+    monkeypatch.setattr(shortcuts, "FUNCTIONS", {})
+    monkeypatch.setattr(counter, "LAYERS", {})
+    general = cnnlib.trace(net, (3, 9, 9))
+    assert found.rows == general.rows and found.memory == general.memory
+
+
+def test_a_layer_asked_by_keyword_or_twice():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = self.same = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(input=self.conv(x)) + self.conv.forward(x)
+
+    cost = cnnlib.trace(Net(), (3, 9, 9))
+    assert cost.macs == 3 * 81 * 81 and cost.params == 84
+    assert [(row.name, row.call) for row in cost.rows if row.layer] == [("conv", 0), ("conv", 1), ("conv", 2)]
+
+
+def test_what_a_run_puts_in_place_of_layers_is_gone_afterwards():
+    for net, image in ((nn.Sequential(nn.Conv2d(3, 4, 3)), (3, 9, 9)), (Own(3, 4, 3), (3, 9, 9))):
+        assert not any("forward" in vars(module) for module in cnnlib.trace(net, image).module.modules())
