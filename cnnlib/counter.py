@@ -12,13 +12,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.alive import Alive, key
+from cnnlib.answers import LAYERS
 from cnnlib.axes import Axes, axes_of, joined
 from cnnlib.clone import ATOMS
 from cnnlib.meta import MetaCopy, Watcher
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
 from cnnlib.rows import NOTHING, Event, Frame, Row, held
-from cnnlib.shortcuts import LAYERS, Shortcuts
+from cnnlib.shortcuts import Shortcuts
 
 Shape = tuple[int, ...]
 
@@ -212,33 +213,38 @@ class Counter(Watcher, TorchDispatchMode):
         axes = look(args, out) if look else joined(ins, out.ndim)
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        self._file(
-            packet.__name__,
-            out,
-            ins,
-            work,
-            layer,
-            sum(map(self.alive.add if fresh else self._see, outs)),
-            axes,
-        )
+        held: list[Tensor] = []
+        if move is not None and len(ins) == 1:  # such as the transpose of a weight: used where it goes
+            self._pass_on(self._owner(ins[0]), outs)
+        else:
+            held = self._first_used(map(self._owner, ins))
+        memory = sum(map(self.alive.add if fresh else self._see, outs))
+        self._file(packet.__name__, out, work, held, memory, axes, layer)
+
+    def _owner(self, t: Tensor) -> int | None:
+        """The id of the parameter or buffer that ``t`` is, or is another form of."""
+        if id(t) in self.unused:
+            return id(t)
+        if hasattr(t, "_cnnlib_axes"):
+            return getattr(t, "_cnnlib_owner", None)
+        return self._owners.get(key(t))  # nothing marked it: p.data is a parameter under another name
+
+    def _pass_on(self, owner: int | None, outs: list[Tensor]) -> None:
+        if owner in self.unused:
+            for t in outs:
+                t._cnnlib_owner = owner
 
     def _file(
-        self, op: str, out: Tensor, ins: list[Tensor], work: Work, layer: bool, memory: int, axes: Axes
+        self, op: str, out: Tensor, work: Work, held: list[Tensor], memory: int, axes: Axes, layer: bool
     ) -> None:
-        # A tensor that nothing marked may be a parameter under another name, such as p.data.
-        held = self._first_used(
-            id(t) if id(t) in self.unused or hasattr(t, "_cnnlib_axes") else self._owners.get(key(t))
-            for t in ins
-        )
         self._note(op, work, axes)
-        busy = any(work)
+        busy, shape = any(work), tuple(out.shape[1:])
         if busy or memory or held:
             in_place = busy and op[-1] == "_"
-            shape = tuple(out.shape[1:])
             event = Event(
                 op, shape, out.numel(), work, held, memory, axes, layer, in_place, self.alive.n_bytes
             )
             self.stack[-1].events.append(event)
             self._last = key(out), event
         elif self._last and self._last[0] == key(out) and self._last[1].numel == out.numel():
-            self._last[1].out, self._last[1].axes = tuple(out.shape[1:]), axes  # seen as it is used
+            self._last[1].out, self._last[1].axes = shape, axes  # seen as it is used

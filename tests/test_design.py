@@ -16,8 +16,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A module imports only from those above it.
 ORDER = [
     "shapes", "pareto", "table", "shipped", "layers", "init", "ablate", "heads", "weights", "arch", "axes", "ops",
-    "moves", "alive", "clone", "meta", "shortcuts", "rows", "counter", "fold", "cost", "conventions", "meters",
-    "roofline", "measure", "originals", "datasets", "classify", "augment", "schedule", "recipe", "average",
+    "moves", "alive", "clone", "meta", "answers", "shortcuts", "rows", "counter", "fold", "cost", "conventions",
+    "meters", "roofline", "measure", "originals", "datasets", "classify", "augment", "schedule", "recipe", "average",
     "memory", "checkpoint", "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train",
     "ensemble", "calibration", "kept", "recipes", "transfer", "tiny", "judge", "reach", "deconv", "occlude", "cam",
     "alias", "gradients", "probe", "style", "pictures", "heat", "guesses", "versus", "bubbles", "plot", "graph",

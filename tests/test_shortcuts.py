@@ -27,7 +27,9 @@ def build(name):
     return arch.build(name), arch.image_shape(name)
 
 
-@pytest.mark.parametrize("name", [*ONE_A_FAMILY, "torchvision:vit_b_16", "torchvision:swin_t"])
+@pytest.mark.parametrize(
+    "name", [*ONE_A_FAMILY, "torchvision:vit_b_16", "torchvision:swin_t", "torchvision:efficientnet_b0"]
+)
 def test_costs_are_the_same_without_shortcuts(name, monkeypatch):
     net, image = build(name)
     short = cnnlib.trace(net, image)
@@ -61,7 +63,22 @@ TALL = X.to(memory_format=torch.channels_last)
         lambda: F.relu(X[:, :, ::2]),
         lambda: F.batch_norm(X[..., 1:], C, C),
         lambda: F.gelu(X),
+        lambda: F.gelu(X, approximate="tanh"),
         lambda: F.gelu(X.transpose(1, 2)),
+        lambda: F.silu(X),
+        lambda: F.silu(X.clone(), inplace=True),
+        lambda: X.sigmoid(),
+        lambda: torch.sigmoid(torch.ones(2, dtype=torch.int64, device="meta")),
+        lambda: X * X,
+        lambda: X * X[:, :, :1, :1].contiguous(),
+        lambda: TALL * X[:, :, :1, :1].contiguous(),
+        lambda: X * X[:, :, :1],
+        lambda: X[:, :, :1, :1].contiguous() * X,
+        lambda: X * 2,
+        lambda: F.avg_pool2d(X, 3, 2, 1),
+        lambda: F.avg_pool2d(X, 2, ceil_mode=True, count_include_pad=False),
+        lambda: F.avg_pool2d(TALL, 2),
+        lambda: F.avg_pool2d(X[0], 2),
         lambda: F.layer_norm(X, (9, 7)),
         lambda: F.layer_norm(TALL, (7,)),
         lambda: F.linear(X[0, 0], torch.empty(5, 7, device="meta"), torch.empty(5, device="meta")),
@@ -105,6 +122,8 @@ def test_a_result_is_the_one_that_pytorch_gives(call):
         lambda: F.linear(X[0, 0], W[0, 0], C),
         lambda: F.max_pool2d(X, 3, padding=2),
         lambda: F.max_pool2d(X, 10),
+        lambda: F.avg_pool2d(X, 10),
+        lambda: X * X[:, :4],
         lambda: torch.cat([X, X[:, :, :1]], 1),
         lambda: torch.cat([X, X], 4),
         lambda: X + X[:, :4],
