@@ -191,6 +191,8 @@ def _conv2d_layer(m: nn.Conv2d, x: Tensor) -> Answer | None:
 
 
 def _batch_norm_layer(m: nn.BatchNorm2d, x: Tensor) -> Answer | None:
+    if x.ndim != 4:
+        return None
     own, running = m._parameters, m._buffers
     mean, var = running["running_mean"], running["running_var"]
     return _batch_norm(x, mean, var, own["weight"], own["bias"], m.training)

@@ -19,7 +19,7 @@ from cnnlib.meta import MetaCopy, Watcher
 from cnnlib.moves import FREE
 from cnnlib.ops import RULES, Work, aten
 from cnnlib.rows import NOTHING, Event, Frame, Row, held
-from cnnlib.shortcuts import Shortcuts
+from cnnlib.shortcuts import Shortcuts, all_is_plain
 
 Shape = tuple[int, ...]
 
@@ -118,7 +118,7 @@ class Counter(Watcher, TorchDispatchMode):
     def _layer(
         self, module: nn.Module, forward: Callable, answer: Callable, place: _Place, *args, **kwargs
     ) -> object:
-        if len(args) == 1 and not kwargs:
+        if len(args) == 1 and not kwargs and all_is_plain():
             with DisableTorchFunction(), _DisableTorchDispatch():
                 told = answer(module, *args)
                 if told is not None:

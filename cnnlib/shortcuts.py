@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch._C import DisableTorchFunction, _DisableTorchDispatch
+from torch._C._functorch import peek_interpreter_stack
 from torch.overrides import TorchFunctionMode
 
 from cnnlib.answers import FUNCTIONS
+
+
+def all_is_plain() -> bool:
+    """Does a call do what it says and no more? Not while gradients are recorded, or under ``torch.func``."""
+    return not torch.is_grad_enabled() and peek_interpreter_stack() is None
 
 
 class Shortcuts(TorchFunctionMode):
@@ -19,7 +26,7 @@ class Shortcuts(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         short = FUNCTIONS.get(func)
-        if short is not None:
+        if short is not None and all_is_plain():
             # What happens in here is no call of the network.
             with DisableTorchFunction(), _DisableTorchDispatch():
                 try:

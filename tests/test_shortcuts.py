@@ -235,3 +235,47 @@ def test_a_layer_asked_by_keyword_or_twice():
 def test_what_a_run_puts_in_place_of_layers_is_gone_afterwards():
     for net, image in ((nn.Sequential(nn.Conv2d(3, 4, 3)), (3, 9, 9)), (Own(3, 4, 3), (3, 9, 9))):
         assert not any("forward" in vars(module) for module in cnnlib.trace(net, image).module.modules())
+
+
+class Steep(nn.Module):
+    """A forward pass that looks at its own gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(F.relu(self.body(x)).sum(), x)[0]
+
+
+class Mapped(nn.Module):
+    """Five images at once, of which each call sees one."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.conv, self.call = nn.Conv2d(3, 4, 3), call
+
+    def forward(self, x):
+        return torch.vmap(lambda image: self.call(self, image))(x.expand(5, *x.shape))
+
+
+@pytest.mark.parametrize(
+    ("net", "macs"),
+    [
+        (Steep(), 36 * 4 * 27),
+        (Mapped(lambda net, x: net.conv(x)), 5 * 36 * 4 * 27),
+        (Mapped(lambda net, x: F.conv2d(x, net.conv.weight)), 5 * 36 * 4 * 27),
+    ],
+    ids=["gradient", "layer under vmap", "function under vmap"],
+)
+def test_gradients_and_transforms_are_left_to_pytorch(net, macs):
+    cost = cnnlib.trace(net, (3, 8, 8))
+    assert cost.macs == macs and cost.params == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("image", [(3,), (3, 8)])
+def test_a_batch_norm_for_maps_refuses_what_is_none(image):
+    with pytest.raises(ValueError, match="expected 4D input"):
+        cnnlib.trace(nn.BatchNorm2d(3), image)
