@@ -218,8 +218,7 @@ def trace(
 
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """
-    with undisturbed():
-        return _traced(MetaCopy(net, image, batch, dtype))
+    return undisturbed(lambda: _traced(MetaCopy(net, image, batch, dtype)))
 
 
 def _traced(copy: MetaCopy) -> Cost:

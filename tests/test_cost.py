@@ -5,6 +5,8 @@ No witness here uses cnnlib's formulas: torch counts FLOPs, autograd tells what 
 
 import copy
 import gc
+import subprocess
+import sys
 import time
 import tracemalloc
 import weakref
@@ -271,6 +273,15 @@ def test_peak_memory_is_the_largest_set_of_maps_alive_at_once():
     assert [r.memory for r in cost.rows] == [full, full, 0, half]  # in place: no new bytes
     assert cost.memory == max(image + full, image + full + full, image + full + half)
     assert cnnlib.trace(net, (1, 8, 8), dtype=torch.float16).memory * 2 == cost.memory
+
+
+def test_the_first_trace_of_a_process_finds_what_later_ones_find():
+    code = (
+        "import cnnlib; net = cnnlib.build('lenet5'); first = cnnlib.trace(net, (1, 32, 32));"
+        "again = cnnlib.trace(net, (1, 32, 32)); assert first.rows == again.rows and first.memory == again.memory"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_shortcut_keeps_its_map_alive():
