@@ -96,8 +96,12 @@ class Comparison:
 
     @property
     def resolution(self) -> float:
-        """Smallest difference that these seeds could have shown: half the interval."""
-        return (self.high - self.low) / 2
+        """Smallest difference of this sign that these seeds could have shown: how far the interval reaches to 0.
+
+        Moved by a constant, differences move their interval with them. So a difference is shown if, and only if,
+        it is larger than this.
+        """
+        return self.difference - self.low if self.difference > 0 else self.high - self.difference
 
     @property
     def word(self) -> str:

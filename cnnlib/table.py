@@ -162,4 +162,7 @@ def compare(*costs: object, names: Sequence[str] = ()) -> Table:
             ]
         )
     columns = ("network", "params", "MACs", "activations", "memory", "sees", "params ratio", "MACs ratio")
-    return Table(columns, rows, f"Image {number(first.image)}, batch {first.batch}. {first.convention}")
+    images = [f"{number(cost.image)} ({label})" for label, cost in zip(labels, costs, strict=True)]
+    alike = len({cost.image for cost in costs}) == 1
+    image = number(first.image) if alike else ", ".join(images)
+    return Table(columns, rows, f"Image {image}, batch {first.batch}. {first.convention}")

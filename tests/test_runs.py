@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import cnnlib
@@ -39,6 +41,19 @@ def test_verdicts_are_in_words():
     assert judge.compare(up, flat).difference == pytest.approx(2.12)
     with pytest.raises(ValueError, match="share 4 seeds"):
         judge.compare(up[:4], flat)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=5, max_size=7, unique=True), st.floats(-4, 4))
+@settings(max_examples=40, deadline=None)
+def test_a_difference_is_shown_if_it_is_larger_than_the_smallest_that_could_be(differences, shift):
+    found = judge.compare(side([d + shift for d in differences]), side([0] * len(differences)))
+    assert (found.word != "no difference shown") == (abs(found.difference) > found.resolution)
+
+
+def test_a_lopsided_interval_says_what_it_could_have_shown():
+    """Four seeds level and one broken: the interval reaches far to one side, away from zero."""
+    broken = judge.compare(side([-1.0, -1.2, -0.9, -1.1, -70.0]), side([0] * 5))
+    assert broken.word == "worse" and broken.resolution < -broken.difference < (broken.high - broken.low) / 2
 
 
 def test_pairing_is_by_seed_not_by_place():

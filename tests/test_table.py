@@ -75,3 +75,11 @@ def test_two_networks_side_by_side():
     table = compare(*costs, names=("small", "lecture"))
     assert table.rows[1][0] == "lecture" and table.rows[1][1] == 1_256_080
     assert float(table.rows[1][-2]) == pytest.approx(1_256_080 / 247_070, abs=0.01)
+    assert table.caption.startswith("Image 1×28×28, batch 1.")
+
+
+def test_networks_side_by_side_on_images_of_their_own_say_so():
+    costs = [
+        cnnlib.trace(cnnlib.build(n), (1, side, side)) for n, side in (("lenet5", 32), ("lenet_small", 28))
+    ]
+    assert compare(*costs).caption.startswith("Image 1×32×32 (lenet5), 1×28×28 (lenet_small), batch 1.")

@@ -64,7 +64,7 @@ def alexnet_2012(num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential
     """The paper's two towers, 60,965,224 parameters: (N, in_channels, 227, 227) -> (N, num_classes) logits.
 
     ``groups=2`` keeps the towers apart in conv2, conv4 and conv5; conv3 and the linear layers see both
-    (Fig. 2). The text says 224-pixel images, but only 227 without padding gives the 55 x 55 maps it draws.
+    (Fig. 2). The text says 224-pixel images, which give 54 x 54 maps without padding; it draws 55 x 55, as 227 do.
     """
     features = nn.Sequential(
         nn.Conv2d(in_channels, 96, 11, stride=4), _relu(), LocalResponseNorm(), nn.MaxPool2d(3, 2),
