@@ -61,6 +61,8 @@ def _least(module: nn.Module, axes: int) -> Shape:
 def _needs(module: nn.Module, got: Shape) -> str:
     """What a layer says of the input it was built for."""
     conv = isinstance(module, nn.modules.conv._ConvNd)
+    if conv and len(got) != len(module.kernel_size) + 2:
+        return f"; it needs {len(module.kernel_size)} axes behind batch and channels"
     if conv and got[1:2] != (module.in_channels,):
         return f"; it needs {module.in_channels} channels"
     pool = isinstance(module, nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AvgPoolNd)

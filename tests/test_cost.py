@@ -426,6 +426,7 @@ def test_tracing_is_quick():
         (nn.Conv2d(3, 4, 3), (4, 9, 9), r"Conv2d got \(1, 4, 9, 9\); it needs 3 channels"),
         (nn.Conv2d(3, 4, (3, 5), padding=(1, 0), dilation=2), (3, 3, 8), r"at least 3×9"),
         (nn.Sequential(nn.MaxPool2d(5)), (3, 9, 4), r"'0' \(MaxPool2d\) got .*; it needs a map of at least 5×5"),
+        (nn.Conv3d(3, 4, 3), (3, 9, 9), r"got \(1, 3, 9, 9\); it needs 3 axes behind batch and channels"),
         (nn.ReLU(), 224, "image=224"),
         (nn.ReLU(), (3, 0, 4), "image="),
         (nn.ReLU(), "3x224x224", "image="),
