@@ -41,7 +41,7 @@ def tensors_in(tree: object) -> list[Tensor]:
 
 
 class _Place(NamedTuple):
-    """Where a module stands in its network, once or more often, and the keys of its parameters and buffers."""
+    """Where a module stands in its network, once or more often, and the ids of its parameters and buffers."""
 
     names: list[str]
     held: list[int]
@@ -111,7 +111,7 @@ class Counter(Watcher, TorchDispatchMode):
     def around(self, module: nn.Module, forward: Callable) -> Callable:
         """A layer of PyTorch's own that gets a usual input is answered at once."""
         answer = LAYERS.get(type(module))
-        if answer is None:
+        if answer is None or len(module._parameters) > 2:  # it was given one more than a weight and a bias
             return super().around(module, forward)
         return partial(self._layer, module, forward, answer, self._places[module])
 

@@ -232,6 +232,13 @@ def test_a_layer_asked_by_keyword_or_twice():
     assert [(row.name, row.call) for row in cost.rows if row.layer] == [("conv", 0), ("conv", 1), ("conv", 2)]
 
 
+def test_a_parameter_that_a_layer_was_given_and_does_not_use_is_not_its_own():
+    conv = nn.Conv2d(3, 4, 3)
+    conv.scale = nn.Parameter(torch.ones(7))
+    cost = cnnlib.trace(nn.Sequential(conv), (3, 9, 9))
+    assert [(row.name, row.params) for row in cost.rows] == [("0", 112), ("0 (not used)", 7)]
+
+
 def test_what_a_run_puts_in_place_of_layers_is_gone_afterwards():
     for net, image in ((nn.Sequential(nn.Conv2d(3, 4, 3)), (3, 9, 9)), (Own(3, 4, 3), (3, 9, 9))):
         assert not any("forward" in vars(module) for module in cnnlib.trace(net, image).module.modules())
