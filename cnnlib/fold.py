@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from cnnlib.rows import Row
-from cnnlib.table import Table
+from cnnlib.table import Share, Table
 
 QUANTITIES = ("params", "trainable", "frozen", "buffers", "macs", "activations", "memory", "live")
 
@@ -61,9 +61,8 @@ def top(rows: Sequence[Row], k: int, quantity: str, caption: str) -> Table:
     return Table(("layer", "kind", "output", quantity, "share"), lines, caption)
 
 
-def _share(part: int, whole: int) -> str | None:
-    """Of 1 in 4: '25.0 %'."""
-    return f"{100 * part / whole:.1f} %" if whole else None
+def _share(part: int, whole: int) -> Share | None:
+    return Share(part / whole) if whole else None
 
 
 def _fold(first: str, rows: Sequence[Row], label: Callable[[Row], str], caption: str) -> Table:

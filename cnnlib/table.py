@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 
+class Share(float):
+    """A part of a whole: 0.25 is shown as '25.0 %', and stays a number in CSV, JSON and pandas."""
+
+
 def number(value: object) -> str:
     """A cell's text: whole numbers with thousands commas, shapes as 64×56×56, nothing for ``None``."""
     if value is None:
@@ -18,6 +22,8 @@ def number(value: object) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, Share):
+        return f"{100 * value:.1f} %"
     if isinstance(value, float):
         return f"{value:,.6g}"
     if isinstance(value, tuple | list):
@@ -133,12 +139,16 @@ class Table:
         return pandas.DataFrame(list(self.rows), columns=list(self.columns))
 
 
+def _fields(row: object) -> dict[str, object]:
+    if isinstance(row, Mapping):
+        return dict(row)
+    names = row._fields if isinstance(row, tuple) else [field.name for field in dataclasses.fields(row)]
+    return {name: getattr(row, name) for name in names}
+
+
 def of(rows: Iterable[object], caption: str = "", columns: Sequence[str] | None = None) -> Table:
-    """A table of mappings or dataclass rows that share their fields; ``columns`` picks and orders them."""
-    dicts = [
-        dict(r) if isinstance(r, Mapping) else {f.name: getattr(r, f.name) for f in dataclasses.fields(r)}
-        for r in rows
-    ]
+    """A table of mappings, named tuples or dataclass rows with the same fields; ``columns`` picks and orders them."""
+    dicts = [_fields(row) for row in rows]
     columns = tuple(columns or (dicts[0] if dicts else ()))
     return Table(columns, ([d[c] for c in columns] for d in dicts), caption)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 import cnnlib
-from cnnlib.table import Table, compare, number, of, size
+from cnnlib.table import Share, Table, compare, number, of, size
 
 TABLE = Table(
     ("layer", "out", "params"),
@@ -68,6 +68,17 @@ def test_rows_of_dataclasses_and_of_dicts():
 
     assert of([Epoch(1, 0.5)]).rows == of([{"epoch": 1, "loss": 0.5}]).rows == ((1, 0.5),)
     assert of([{"a": 1, "b": 2}], columns=["b"]).columns == ("b",)
+
+
+def test_a_share_shows_as_per_cent_and_stays_a_number():
+    table = Table(("layer", "share"), [("conv", Share(0.25))])
+    assert "25.0 %" in repr(table) and "25.0 %" in table.to_markdown() and "25.0 %" in table._repr_html_()
+    assert list(csv.reader(io.StringIO(table.to_csv())))[1] == ["conv", "0.25"]
+
+
+def test_rows_of_a_trace_make_a_table():
+    rows = cnnlib.trace(cnnlib.build("lenet_small"), (1, 28, 28)).rows
+    assert of(rows, columns=("name", "activations")).rows[0][0] == rows[0].name
 
 
 def test_two_networks_side_by_side():
