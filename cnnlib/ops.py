@@ -48,7 +48,7 @@ class Rule(NamedTuple):
 
 def _conv(args: Sequence, out: Tensor) -> Work:
     x, weight, bias, _, _, _, transposed = args[:7]
-    if 0 in out.shape and x.numel():  # PyTorch before 2.6 says nothing where there are no numbers
+    if 0 in out.shape[2:] and x.numel():  # PyTorch 2.5 says nothing where there are no numbers
         raise ValueError("the window is larger than the padded map")
     per = prod(weight.shape[1:])
     return Work((x if transposed else out).numel() * per, 0 if bias is None else out.numel())

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cnnlib
 from cnnlib import datasets
+from cnnlib.ops import RULES
 
 FACTS = {(row["source"], row["name"]): row for row in datasets.facts("architectures")}
 OURS = {
@@ -436,6 +437,14 @@ def test_tracing_is_quick():
 def test_what_cannot_run_is_refused_in_one_sentence(net, image, words):
     with pytest.raises(ValueError, match=words):
         cnnlib.trace(net, image)
+
+
+def test_a_convolution_without_a_pixel_left_is_refused_where_pytorch_lets_it_pass():
+    x, weight, none = (
+        torch.empty(shape, device="meta") for shape in ((1, 3, 3, 8), (4, 3, 3, 5), (1, 4, 1, 0))
+    )
+    with pytest.raises(ValueError, match="the window is larger than the padded map"):
+        RULES[torch.ops.aten.convolution].work((x, weight, None, (1, 1), (0, 0), (1, 1), False), none)
 
 
 def test_a_batch_of_none_is_refused():

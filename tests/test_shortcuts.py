@@ -17,14 +17,11 @@ ONE_A_FAMILY = (
 
 
 def build(name):
-    if name.startswith("torchvision:"):
-        with torch.device("meta"):
-            return torchvision.models.get_model(name.removeprefix("torchvision:"), weights=None), (
-                3,
-                224,
-                224,
-            )
-    return arch.build(name), arch.image_shape(name)
+    library, _, known = name.rpartition(":")
+    if not library:
+        return arch.build(name), arch.image_shape(name)
+    with torch.device("meta"):
+        return torchvision.models.get_model(known, weights=None), (3, 224, 224)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +156,6 @@ class Own(nn.Conv2d):
         return super().forward(x) + 1
 
 
-def by_name(conv):
-    return lambda x: conv(input=x)
-
-
 def changed(change):
     conv = nn.Conv2d(3, 4, 3)
     return change(conv) or conv
@@ -197,18 +190,10 @@ def patched(conv):
         (nn.BatchNorm2d(3, track_running_stats=False), {"native_batch_norm"}),
         (nn.BatchNorm2d(3, affine=False), {"native_batch_norm"}),
     ],
-    ids=[
-        "plain",
-        "subclass",
-        "hook",
-        "old weight norm",
-        "own forward",
-        "circular",
-        "same",
-        "no statistics",
-        "no scale",
-    ],
-)
+    ids=(
+        "plain", "subclass", "hook", "old weight norm", "own forward", "circular", "same", "no statistics", "no scale"
+    ),
+)  # fmt: skip
 def test_a_layer_that_does_more_than_its_class_is_run(net, ops, monkeypatch):
     found = cnnlib.trace(net, (3, 9, 9))
     assert found.ops.keys() == ops and found.params == sum(p.numel() for p in net.parameters())
