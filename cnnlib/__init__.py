@@ -1,32 +1,44 @@
 """CNN Architectures: from LeNet to SENet.
 
-Names resolve on first use (PEP 562), so that ``import cnnlib`` is instant and imports no torch.
+Ten rooms, each a package that says in its docstring what goes in and what comes out: models, images, costs, training,
+measuring, insight, figures, experiments, grading, cli. Names resolve on first use (PEP 562), so that ``import cnnlib``
+is instant and imports no torch.
 """
 
 from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "build": "arch",
-    "list_models": "arch",
-    "trace": "cost",
-    "check": "grading",
+_FUNCTIONS = {"build": "models", "list_models": "models", "trace": "costs", "check": "grading"}
+_ROOMS = (
+    "models",
+    "images",
+    "costs",
+    "training",
+    "measuring",
+    "insight",
+    "figures",
+    "experiments",
+    "grading",
+)
+_PLAIN = ("shapes", "table", "resources")
+# Short names for pages and for work at a prompt, where ``images`` is a variable more often than a module.
+_SHORT = {
+    "datasets": "images",
+    "probe": "insight",
+    "plot": "figures",
+    "show": "figures",
+    "runs": "experiments",
 }
-_MODULES = {
-    "arch", "augment", "calibration", "classify", "conventions", "cost", "datasets", "diagram",
-    "ensemble", "folder", "grading", "layers", "league", "measure", "pareto", "plot", "probe", "recipes",
-    "roofline", "runs", "schedule", "shapes", "show", "stream", "table", "train", "views", "weights",
-}  # fmt: skip
 
-__all__ = sorted(_HOME.keys() | _MODULES)
+__all__ = sorted([*_FUNCTIONS, *_ROOMS, *_PLAIN, *_SHORT])
 
 
 def __getattr__(name: str):
-    if name in _HOME:
-        return getattr(import_module(f"cnnlib.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"cnnlib.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"cnnlib.{_FUNCTIONS[name]}"), name)
+    if name in __all__:
+        return import_module(f"cnnlib.{_SHORT.get(name, name)}")
     raise AttributeError(f"module 'cnnlib' has no attribute {name!r}")
 
 

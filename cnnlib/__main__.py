@@ -2,6 +2,6 @@
 
 import sys
 
-from cnnlib.cli import main
+from cnnlib.cli import commands
 
 sys.exit(main())

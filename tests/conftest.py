@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-for folder in ("tools", "_ext"):
+for folder in ("tools", "_ext", "tests/shared"):
     sys.path.insert(0, str(ROOT / folder))
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")

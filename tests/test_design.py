@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,43 +14,78 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cnnlib"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# A module imports only from those above it.
-ORDER = [
-    "shapes", "pareto", "table", "shipped", "layers", "init", "ablate", "heads", "weights", "arch", "axes", "ops",
-    "moves", "alive", "clone", "meta", "answers", "shortcuts", "rows", "counter", "fold", "cost", "conventions",
-    "meters", "roofline", "measure", "originals", "datasets", "classify", "augment", "schedule", "recipe", "average",
-    "memory", "checkpoint", "parallel", "stream", "views", "folder", "live", "fit", "step", "evaluation", "train",
-    "ensemble", "calibration", "kept", "recipes", "transfer", "tiny", "judge", "reach", "deconv", "occlude", "cam",
-    "alias", "gradients", "probe", "style", "pictures", "heat", "guesses", "versus", "bubbles", "plot", "graph",
-    "svg", "layout", "diagram", "show", "experiment", "experiments", "book", "running", "runs", "league", "grading",
-    "costs", "training", "cli", "__main__",
-]  # fmt: skip
+# A room imports only from those before it.
+PLAIN = ("shapes", "table", "resources")
+ROOMS = (
+    "models", "images", "costs", "training", "measuring", "insight", "figures", "experiments", "grading", "cli",
+)  # fmt: skip
+ORDER = (*PLAIN, *ROOMS, "__main__")
 
 
-def part(module: str) -> str:
-    return module.split(".")[1]
-
-
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "cnnlib":
-                names = [f"cnnlib.{alias.name}" for alias in node.names]
-            found.update(names)
+def imports_of(text: str) -> list[tuple[str, str | None]]:
+    """What Python text takes from the package, (module, name), wherever the import stands; whole modules, None."""
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "cnnlib":
+            found += [(node.module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-    return {name for name in found if name.startswith("cnnlib.")}
+            found += [(a.name, None) for a in node.names if a.name.partition(".")[0] == "cnnlib"]
+    return found
+
+
+def trespasses(room: str, text: str) -> list[str]:
+    """The imports in a module of ``room`` that climb to a later room, or pass by the door of another."""
+    wrong = []
+    for module, name in imports_of(text):
+        _, *inner = module.split(".")
+        other = inner[0] if inner else name
+        if other not in ORDER or other == room:  # a name of the package itself, or a neighbour in the room
+            continue
+        if ORDER.index(other) > ORDER.index(room):
+            wrong.append(f"{room} comes before {other}")
+        elif other in ROOMS and inner and (inner[1:] or name not in import_module(f"cnnlib.{other}").__all__):
+            wrong.append(f"{module} {name} is not handed on by {other}")
+    return wrong
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
-    if path == PACKAGE / "__init__.py":
-        return
-    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    late = [n for n in imports_of(path) if ORDER.index(part(n)) > ORDER.index(name)]
-    assert late == []
+def test_imports_point_one_way_and_go_through_doors(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room != "__init__":
+        assert trespasses(room, path.read_text(encoding="utf8")) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "text", "wrong"),
+    [
+        ("costs", "from cnnlib.training import train", "costs comes before training"),
+        ("costs", "def f():\n    from cnnlib import experiments", "costs comes before experiments"),
+        ("figures", "from cnnlib.costs.rows import Row", "cnnlib.costs.rows Row is not handed on by costs"),
+        ("figures", "from cnnlib.costs import Event", "cnnlib.costs Event is not handed on by costs"),
+        ("table", "from cnnlib import models", "table comes before models"),
+    ],
+)
+def test_a_trespass_is_found(room, text, wrong):
+    assert trespasses(room, text) == [wrong]
+
+
+def test_neighbours_and_doors_may_be_used():
+    assert trespasses("costs", "from cnnlib.costs.rows import Event") == []
+    assert trespasses("figures", "from cnnlib.costs import trace\nfrom cnnlib import models, table") == []
+
+
+def test_there_are_no_other_rooms():
+    top = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py"}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert top == {*PLAIN, "__init__", "__main__"} and rooms == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_door_hands_on_what_it_names(room):
+    door = import_module(f"cnnlib.{room}")
+    assert list(door.__all__) == sorted(set(door.__all__)) or room == "grading"
+    for name in door.__all__:
+        assert not name.startswith("_") and getattr(door, name) is not None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from measure_networks import processor
 
-from cnnlib import book
+from cnnlib.experiments import record as book
 
 RUNS = Path(__file__).resolve().parents[1] / "data" / "runs"
 

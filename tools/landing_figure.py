@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from cnnlib import datasets
+from cnnlib import resources
 
 TARGET = Path(__file__).resolve().parents[1] / "_assets" / "landing.svg"
 SHOWN = {  # name in the facts: name on the page, and where its label goes (points right, points up)
@@ -33,7 +33,7 @@ GROUPS = (("2012 to 2014", "#d55e00", range(2012, 2015)), ("2015 to 2017", "#007
 
 def rows():
     """The facts that the figure draws."""
-    facts = {r["name"]: r for r in datasets.facts("architectures") if r["source"] == "torchvision"}
+    facts = {r["name"]: r for r in resources.facts("architectures") if r["source"] == "torchvision"}
     return [(label, facts[name]) for name, (label, *_) in SHOWN.items()]
 
 

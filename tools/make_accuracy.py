@@ -69,7 +69,7 @@ CIFAR = {
 
 def of_weights(name):
     """A row for each set of public weights that has a measured accuracy; alexnet_lecture takes larger images."""
-    theirs = cnnlib.arch.public_name(name)
+    theirs = cnnlib.models.public_name(name)
     if theirs not in models.list_models() or name == "alexnet_lecture":
         return
     for weights in models.get_model_weights(theirs):

@@ -17,7 +17,7 @@ COLUMNS = ("name", "image", "params", "macs", "activations", "memory", "training
 
 def bill(name):
     """One image, float32; memory in bytes, weights apart."""
-    shape = cnnlib.arch.image_shape(name)
+    shape = cnnlib.models.image_shape(name)
     place = (
         "cpu" if name.startswith("regnet") else "meta"
     )  # torchvision's RegNet computes its widths in tensors

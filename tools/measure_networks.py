@@ -21,7 +21,9 @@ import torchvision
 from torchvision import models
 
 import cnnlib
-from cnnlib import book, measure, roofline
+from cnnlib import measuring
+from cnnlib.experiments import record as book
+from cnnlib.measuring import roofline
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ("mobilenet_v3_large", "mnasnet1_0", "vit_b_16")  # of torchvision
@@ -31,7 +33,7 @@ GROUP = 4  # networks that take turns, and are in memory together
 def jobs():
     """Label -> (function that builds, image)."""
     ours = {
-        name: (lambda name=name: cnnlib.build(name), cnnlib.arch.image_shape(name))
+        name: (lambda name=name: cnnlib.build(name), cnnlib.models.image_shape(name))
         for name in cnnlib.list_models()
     }
     return {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | ours
@@ -89,14 +91,14 @@ def main():
     while todo:
         group, todo = todo[:GROUP], todo[GROUP:]
         nets = {name: (make(), image) for name, (make, image) in group}
-        rows = measure.networks(nets, args.batch, runs=args.runs, **options)
+        rows = measuring.networks(nets, args.batch, runs=args.runs, **options)
         record["rows"] += map(asdict, rows)
         best = faster(roofline.Machine(**record["machine"]), roofline.machine(**options))
         record["machine"] = asdict(best)
         book.save(unfinished, record)
         for row in rows:
             print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
-    sweep = measure.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
+    sweep = measuring.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
     record["batches"] = [asdict(row) for row in sweep]
     order = list(known)
     record["rows"].sort(key=lambda row: order.index(row["name"]))

@@ -17,11 +17,11 @@ from kept_rows import keep
 from torch import Generator
 
 import cnnlib
-from cnnlib.meters import home, timed
-from cnnlib.parallel import World
-from cnnlib.recipe import Recipe
-from cnnlib.step import Step
+from cnnlib.measuring.instruments import find_device, timed
 from cnnlib.table import Table
+from cnnlib.training.distributed import World
+from cnnlib.training.recipe import Recipe
+from cnnlib.training.step import Step
 
 PLAIN = Recipe(1)
 SETTINGS = {"channels_last": replace(PLAIN, channels_last=True), "amp": replace(PLAIN, amp=True)}
@@ -33,7 +33,7 @@ def seconds(name, recipe, batch, device, steps):
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
     draw = Generator().manual_seed(0)
-    x = torch.rand(batch, *cnnlib.arch.image_shape(name), generator=draw).to(device)
+    x = torch.rand(batch, *cnnlib.models.image_shape(name), generator=draw).to(device)
     y = torch.randint(10, (batch,), generator=draw).to(device)
     step = Step(net, recipe, World())
     clock = time.process_time if device.type == "cpu" else time.perf_counter
@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="store them for pages/training.md too")
     args = parser.parse_args()
     settings = SETTINGS | ({"compile": replace(PLAIN, compile=True)} if args.compile else {})
-    device, rows = home(args.device), []
+    device, rows = find_device(args.device), []
     for name in args.networks:
         plain = seconds(name, PLAIN, args.batch, device, args.steps)
         others = {

@@ -21,10 +21,14 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from torchvision import transforms
 
 import cnnlib
-from cnnlib import augment, datasets, parallel
-from cnnlib.layers import chain
-from cnnlib.schedule import Linear
-from cnnlib.train import Recipe, seeded, train
+from cnnlib import datasets
+from cnnlib.images import augmentation
+from cnnlib.models.layers import chain
+from cnnlib.training import distributed
+from cnnlib.training.evaluation import seeded
+from cnnlib.training.loop import train
+from cnnlib.training.recipe import Recipe
+from cnnlib.training.schedule import PiecewiseLinear
 
 PAD, MOMENTUM, DECAY = 2, 0.9, 5e-4
 # The highest rate of each network, found by a few runs of the plain loop.
@@ -44,7 +48,7 @@ class Setting:
     seed: int = 0
 
     def rate(self, progress: float) -> float:
-        return Linear((0, 0.2, 1), (0, RATES[self.network], 0))(progress)
+        return PiecewiseLinear((0, 0.2, 1), (0, RATES[self.network], 0))(progress)
 
 
 def built(name: str) -> nn.Module:
@@ -60,7 +64,7 @@ def built(name: str) -> nn.Module:
 
 def ours(net, learn, judge, setting):
     """The accuracy after each epoch."""
-    changes = (augment.crop(PAD), augment.flip)
+    changes = (augmentation.crop(PAD), augmentation.flip)
     recipe = Recipe(setting.epochs, setting.rate, setting.batch, MOMENTUM, DECAY, changes, seed=setting.seed)
     for row in train(net, learn, judge, recipe, progress=False):
         yield row.valid_acc
@@ -93,7 +97,7 @@ def judged(net, loader, count, team):
 def plain(net, learn, judge, setting):
     """The accuracy after each epoch."""
     torch.manual_seed(setting.seed)
-    team, workers = parallel.world(), int(setting.loop)
+    team, workers = distributed.world(), int(setting.loop)
     changes = transforms.RandomCrop(28, padding=PAD), transforms.RandomHorizontalFlip()
     kept = {"num_workers": workers, "persistent_workers": workers > 0}
     learning, share, model = Clothes(learn, *changes), None, net
@@ -147,14 +151,14 @@ def run(setting):
         workers = own_bytes()  # they end with the loop
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + workers
     spent = torch.tensor([cpu_seconds() - busy, most], dtype=torch.float64)
-    busy, size = parallel.world().total(spent).tolist()
+    busy, size = distributed.world().total(spent).tolist()
     return {"epochs": epochs, "cpu_seconds": busy, "bytes": round(size)}
 
 
 def main():
-    with parallel.joined("cpu"):
+    with distributed.joined("cpu"):
         found = run(Setting(**json.loads(sys.argv[1])))
-        if parallel.world().first:
+        if distributed.world().first:
             print(json.dumps(found))
 
 

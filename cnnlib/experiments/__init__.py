@@ -1,33 +1,30 @@
-"""The course's experiments, as data: which networks, on what images, by which recipe, judged by what."""
+"""Experiments: networks, images and seeds go in, stored rows and verdicts come out.
 
-from __future__ import annotations
+An ``Experiment`` is data; ``run(name)`` makes it and stores it, ``show(name)`` draws it, ``verdict(name)`` says what it
+shows. One module a chapter holds the chapter's experiments; ``standings`` is the table of
+all families on one budget.
+"""
 
-from dataclasses import replace
-from difflib import get_close_matches
-from functools import partial
+from cnnlib.experiments import standings
+from cnnlib.experiments.comparison import Comparison, compare
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.experiments.registry import EXPERIMENTS, named
+from cnnlib.experiments.runner import run
+from cnnlib.experiments.stored import answers, judged, load, show, sides, verdict
 
-from cnnlib.experiment import Experiment
-from cnnlib.experiments import alexnet, ensembles, googlenet, league, lenet, nin, resnet, vgg, zfnet
-
-WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
-
-EXPERIMENTS: dict[str, Experiment] = {
-    name: experiment
-    for chapter in (lenet, alexnet, zfnet, vgg, nin, googlenet, resnet, ensembles, league)
-    for name, experiment in chapter.EXPERIMENTS.items()
-}
-
-
-def named(name: str) -> Experiment:
-    """The experiment of this name; with ``-full`` behind it, on all images of its set."""
-    short = name.removesuffix("-full")
-    if short != name and short in EXPERIMENTS:
-        small = EXPERIMENTS[short]
-        if small.data.__name__ not in WHOLE:
-            raise ValueError(f"{short} has all its images already: run it by that name")
-        return replace(small, data=partial(small.data, full=True), images=WHOLE[small.data.__name__])
-    if name in EXPERIMENTS:
-        return EXPERIMENTS[name]
-    near = get_close_matches(name, EXPERIMENTS, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
-    raise ValueError(f"no experiment is called {name!r}: {hint}")
+__all__ = [
+    "Comparison",
+    "EXPERIMENTS",
+    "Experiment",
+    "Side",
+    "answers",
+    "compare",
+    "judged",
+    "load",
+    "named",
+    "run",
+    "show",
+    "sides",
+    "standings",
+    "verdict",
+]

@@ -6,13 +6,12 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib import datasets
-from cnnlib.arch import alexnet
-from cnnlib.augment import Augment, crop, flip
-from cnnlib.experiment import Experiment, Side
+from cnnlib.experiments.comparison import EPOCHS_TO_25
+from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.starts import suited
-from cnnlib.judge import EPOCHS_TO_25
-from cnnlib.train import Recipe
+from cnnlib.images import Augment, crop, fashion_mnist, flip
+from cnnlib.models import alexnet
+from cnnlib.training import Recipe
 
 
 def _alexnet(*augment: Augment, **choices: object) -> Side:
@@ -23,7 +22,7 @@ def _alexnet(*augment: Augment, **choices: object) -> Side:
 EXPERIMENTS = {
     "alexnet-relu-vs-tanh": Experiment(
         "Does a network with ReLUs reach 25 % training error sooner than one with tanh (Fig. 1 of the paper)?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         5000,
         {
             "ReLU": _alexnet(dropout=0.0),
@@ -36,7 +35,7 @@ EXPERIMENTS = {
     ),
     "alexnet-choices": Experiment(
         "One change at a time: which of AlexNet's choices helps a small network on few images?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         1500,  # few, so that overfitting shows
         {
             "baseline": _alexnet(),  # overlapping pools and dropout

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from itertools import combinations
 
-from cnnlib import datasets
-from cnnlib.arch import googlenet
-from cnnlib.experiment import Experiment, Side
-from cnnlib.train import Recipe
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.images import fashion_mnist
+from cnnlib.models import googlenet
+from cnnlib.training import Recipe
 
 EXPERIMENTS = {
     "googlenet-reduction": Experiment(
         "A 1 x 1 layer in front of the large windows drops channels. Is what it drops missed?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         1500,
         {
             "reduced": Side(googlenet.twin),

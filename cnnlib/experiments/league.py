@@ -6,10 +6,11 @@ from functools import partial
 
 import torch
 
-from cnnlib import arch, datasets
-from cnnlib.experiment import Experiment, Side
+from cnnlib import models
+from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.starts import steady
-from cnnlib.train import Recipe
+from cnnlib.images import fashion_mnist
+from cnnlib.training import Recipe
 
 
 def _league() -> Experiment:
@@ -20,10 +21,10 @@ def _league() -> Experiment:
         "fractalnet": "resnet", "densenet": "resnet", "squeezenet": "alexnet", "inception": "googlenet",
         "stochastic": "resnet",
     }  # fmt: skip
-    names = [name for name in arch.list_models() if name.endswith("_small")]
+    names = [name for name in models.list_models() if name.endswith("_small")]
     return Experiment(
         "A quarter of a million parameters and the same arithmetic for each: which network learns most from it?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         5000,
         {name: Side(partial(steady, name)) for name in names},
         tuple((f"{a}_small", f"{b}_small") for a, b in elders.items() if f"{a}_small" in names),

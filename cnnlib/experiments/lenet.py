@@ -6,10 +6,10 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib import datasets
-from cnnlib.arch import lenet
-from cnnlib.experiment import Experiment, Side
-from cnnlib.train import Recipe
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.images import mnist
+from cnnlib.models import lenet
+from cnnlib.training import Recipe
 
 
 def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
@@ -19,7 +19,7 @@ def _lenet(act: type[nn.Module], pool: type[nn.Module]) -> Side:
 EXPERIMENTS = {
     "lenet-relu-max-vs-tanh-avg": Experiment(
         "LeNet of 1998 squashed and averaged; lectures draw it with ReLU and max-pooling. Does that change pay?",
-        datasets.mnist,
+        mnist,
         5000,
         {
             "tanh + avg": _lenet(nn.Tanh, nn.AvgPool2d),

@@ -7,10 +7,10 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib import datasets
-from cnnlib.arch import nin
-from cnnlib.experiment import Experiment, Side
-from cnnlib.train import Recipe
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.images import fashion_14
+from cnnlib.models import nin
+from cnnlib.training import Recipe
 
 
 def nin_14(*head: Callable[[], nn.Module]) -> nn.Sequential:
@@ -27,7 +27,7 @@ def _connected() -> nn.Module:
 EXPERIMENTS = {
     "nin-heads": Experiment(
         "The same maps, read by their means or by a fully connected layer: which head overfits less?",
-        datasets.fashion_14,
+        fashion_14,
         200,  # few, so that overfitting shows
         {
             "global mean": Side(nin_14),

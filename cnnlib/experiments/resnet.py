@@ -6,16 +6,16 @@ from functools import partial
 
 from torch import nn
 
-from cnnlib import arch, datasets
-from cnnlib.ablate import without_norm
-from cnnlib.arch import resnet
-from cnnlib.experiment import Experiment, Side
-from cnnlib.judge import TRAINING_ERROR
-from cnnlib.train import Recipe
+from cnnlib import models
+from cnnlib.experiments.comparison import TRAINING_ERROR
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.images import fashion_14, fashion_mnist
+from cnnlib.models import resnet, without_norm
+from cnnlib.training import Recipe
 
 
 def _bare(name: str) -> nn.Module:
-    return without_norm(arch.build(name))
+    return without_norm(models.build(name))
 
 
 def _fourteen(shortcut: resnet.Shortcut) -> nn.Module:
@@ -25,11 +25,11 @@ def _fourteen(shortcut: resnet.Shortcut) -> nn.Module:
 EXPERIMENTS = {
     "resnet-degradation": Experiment(
         "The same blocks, 20 layers or 56, with shortcuts and without: does depth help or hurt the training error?",
-        datasets.fashion_14,
+        fashion_14,
         1500,
         {
-            **{f"plain {n}": Side(partial(arch.build, f"plain{n}_w8")) for n in (20, 56)},
-            **{f"residual {n}": Side(partial(arch.build, f"resnet{n}_w8")) for n in (20, 56)},
+            **{f"plain {n}": Side(partial(models.build, f"plain{n}_w8")) for n in (20, 56)},
+            **{f"residual {n}": Side(partial(models.build, f"resnet{n}_w8")) for n in (20, 56)},
             **{f"plain {n}, no BN": Side(partial(_bare, f"plain{n}_w8")) for n in (20, 56)},
         },
         tuple((f"{kind} 56", f"{kind} 20") for kind in ("plain", "residual"))
@@ -42,7 +42,7 @@ EXPERIMENTS = {
     ),
     "resnet-shortcuts": Experiment(
         "Where shapes differ, or everywhere: does a shortcut that learns beat one that fills up with zeros?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         1500,
         {
             "A": Side(partial(_fourteen, resnet.option_a)),

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from cnnlib import arch
-from cnnlib.init import fan_in_normal
+from cnnlib import models
+from cnnlib.models import fan_in_normal
 
 
 def suited(nonlinearity: str, build: Callable[..., nn.Module], **choices: object) -> nn.Module:
@@ -20,6 +20,6 @@ def suited(nonlinearity: str, build: Callable[..., nn.Module], **choices: object
 
 def steady(name: str) -> nn.Module:
     """A network of the book; one that norms nothing with He's start, for the same reason."""
-    net = arch.build(name)
+    net = models.build(name)
     normed = any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
     return net if normed else fan_in_normal(net)

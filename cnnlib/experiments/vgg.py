@@ -7,12 +7,11 @@ from itertools import combinations
 
 from torch import nn
 
-from cnnlib import datasets, transfer
-from cnnlib.arch import vgg
-from cnnlib.experiment import Experiment, Side
+from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.starts import suited
-from cnnlib.schedule import Linear
-from cnnlib.train import Recipe
+from cnnlib.images import fashion_mnist, mnist
+from cnnlib.models import vgg
+from cnnlib.training import PiecewiseLinear, Recipe, linear_probe, pretrained
 
 
 def _vgg_windows(question: str, **choices: object) -> Experiment:
@@ -23,7 +22,7 @@ def _vgg_windows(question: str, **choices: object) -> Experiment:
 
     small = {"kernel": 3, "depth": 3, "width": 16}
     return Experiment(
-        question, datasets.fashion_mnist, 2000,
+        question, fashion_mnist, 2000,
         {
             "three 3x3": side(**small),
             "one 7x7": side(kernel=7, depth=1, width=12),
@@ -42,16 +41,16 @@ def _vgg_features(taught: bool) -> nn.Module:
     """VGG's convolutions under a new linear layer; ``taught`` on 2,000 images of clothes, or as they started."""
     build = partial(suited, "relu", vgg.small)
     if taught:
-        rate = Linear((0, 0.2, 1), (0, 0.03, 0))
-        clothes = datasets.fashion_mnist()[0].take(2000)
-        net = transfer.pretrained(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
+        rate = PiecewiseLinear((0, 0.2, 1), (0, 0.03, 0))
+        clothes = fashion_mnist()[0].take(2000)
+        net = pretrained(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
     else:
         net = build()
-    return transfer.linear_probe(net.features, 64 * 3 * 3)
+    return linear_probe(net.features, 64 * 3 * 3)
 
 
 def _pixels() -> nn.Module:
-    return transfer.linear_probe(nn.Identity(), 28 * 28)
+    return linear_probe(nn.Identity(), 28 * 28)
 
 
 EXPERIMENTS = {
@@ -63,7 +62,7 @@ EXPERIMENTS = {
     ),
     "vgg-depth": Experiment(
         "Columns of Table 1, 11 to 19 layers, with and without batch normalisation: does depth pay at this size?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         1500,
         {f"{n}{' + BN' if norm else ''}": _vgg_twin(n, norm) for norm in (False, True) for n in vgg.DEPTHS},
         (
@@ -78,7 +77,7 @@ EXPERIMENTS = {
     ),
     "vgg-transfer": Experiment(
         "Features learned from clothes, frozen: do they read 500 digits better than random ones, or than pixels?",
-        datasets.mnist,
+        mnist,
         500,
         {
             "clothes features": Side(partial(_vgg_features, True)),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from cnnlib import datasets
-from cnnlib.arch import zfnet
-from cnnlib.experiment import Experiment, Side
-from cnnlib.train import Recipe
+from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.images import fashion_mnist
+from cnnlib.models import zfnet
+from cnnlib.training import Recipe
 
 EXPERIMENTS = {
     "zfnet-start": Experiment(
         "Smaller windows and steps at the start, the same maps afterwards: does ZFNet's change pay at 28 pixels?",
-        datasets.fashion_mnist,
+        fashion_mnist,
         1500,
         {
             "small and dense": Side(zfnet.small),

@@ -12,7 +12,7 @@ from pathlib import Path
 from cnnlib.grading import grader, notebook
 from cnnlib.grading.grader import Task
 from cnnlib.grading.jail import Jail
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.roster import Entry
 from cnnlib.grading.supervise import Infra
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cnnlib
 from cnnlib.grading import notebook, source, supervise
 from cnnlib.grading.jail import Jail, Limits
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.roster import Entry
 from cnnlib.grading.sheet import Inputs, Probe, Sheet
 from cnnlib.grading.supervise import Infra, Outcome, Question
 

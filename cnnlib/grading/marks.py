@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnlib.grading.grader import Task
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.roster import Entry
 
 COLUMNS = ("id", "question", "points", "comment")
 

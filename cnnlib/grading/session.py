@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cnnlib.grading import batch, exports, feedback, jail, marks, report, roll
+from cnnlib.grading import batch, exports, feedback, jail, marks, report, roster
 from cnnlib.grading.grader import Task
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.roster import Entry
 
 OVERRIDES = "overrides.csv"
 
@@ -168,7 +168,7 @@ def grade(arguments, task: Task) -> int:
     run = Run(arguments.out)
     run.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cnnlib-unpacked-") as scratch:
-        entries = roll.entries(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
+        entries = roster.entries(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
         if arguments.shard:
             entries = [entry for entry in entries if in_shard(entry, arguments.shard)]
         if not arguments.report_only:

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from cnnlib.grading import archive, bwrap, roll
+from cnnlib.grading import archive, bwrap, roster
 
 DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
 EMPTY = {"cells": []}
@@ -22,7 +22,7 @@ def put(folder, name, age=0):
 
 
 def found(folder, names, scratch):
-    return {entry.id: entry for entry in roll.entries(folder, names, None, scratch)}
+    return {entry.id: entry for entry in roster.entries(folder, names, None, scratch)}
 
 
 def zipped(path, names):

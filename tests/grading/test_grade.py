@@ -17,7 +17,8 @@ import pytest
 from handins import ROOT, command
 
 from cnnlib.grading import child, grader, jail, report, source, supervise, values
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.jail import Limits
+from cnnlib.grading.roster import Entry
 
 OPEN = ("--isolation", "none")
 PROGRAM = (
@@ -152,7 +153,7 @@ def test_no_text_becomes_a_formula(text):
 
 
 def test_messages_tell_no_hidden_input(graded, sheet):
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits())
+    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
     result = graded.results()["twice"]
     (failed,) = [e for e in result["exercises"] if e["status"] == "failed"]
     messages = [probe["message"] for probe in failed["probes"]]
@@ -266,7 +267,7 @@ def test_a_failure_of_the_grader_is_nobody_s_zero(new_folder, solved, monkeypatc
 )
 def test_a_supervisor_that_does_not_start_is_the_grader_s_failure(sheet, program, said):
     with pytest.raises(supervise.Infra, match=said):
-        supervise.run(sheet.sheet, [], [], supervise.Limits(), lambda *_: jail.Command(program, {}))
+        supervise.run(sheet.sheet, [], [], Limits(), lambda *_: jail.Command(program, {}))
 
 
 def test_a_judge_that_fails_is_pointed_out_and_stops_nobody(sheet):
@@ -483,9 +484,7 @@ def test_values_are_compared_by_what_they_are(value, right, wrong):
 
 
 def test_the_inputs_are_the_same_for_the_whole_class_and_differ_by_seed(sheet):
-    task = [
-        grader.Task(sheet.sheet, sheet.text, None, seed, supervise.Limits()).questions for seed in (1, 1, 2)
-    ]
+    task = [grader.Task(sheet.sheet, sheet.text, None, seed, Limits()).questions for seed in (1, 1, 2)]
     assert task[0] == task[1] != task[2]
     assert json.loads(json.dumps([q.draws for q in task[0]])) == [q.draws for q in task[0]]
 
@@ -497,7 +496,7 @@ def test_a_result_changes_its_key_with_everything_it_depends_on(sheet, tmp_path)
 
     (tmp_path / "a.ipynb").write_text("x")
     (tmp_path / "b.ipynb").write_text("y")
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits())
+    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
     entry = Entry("ada", file=tmp_path / "a.ipynb")
     keys = [
         batch.key(task, entry),
@@ -506,7 +505,7 @@ def test_a_result_changes_its_key_with_everything_it_depends_on(sheet, tmp_path)
         batch.key(replace(task, seed=2), entry),
         batch.key(replace(task, variant=2), entry),
         batch.key(replace(task, text=task.text + " "), entry),
-        batch.key(replace(task, limits=supervise.Limits(cpu=1)), entry),
+        batch.key(replace(task, limits=Limits(cpu=1)), entry),
     ]
     assert len(set(keys)) == len(keys)
     assert batch.key(task, replace(entry, name="Ada", review=("x",))) == keys[0]
@@ -514,7 +513,7 @@ def test_a_result_changes_its_key_with_everything_it_depends_on(sheet, tmp_path)
 
 def test_an_update_in_the_middle_of_a_run_changes_no_key(sheet, monkeypatch):
     """Else results would be stored under names that the tables do not look for."""
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits())
+    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
     first = task.versions()
     monkeypatch.setattr(Path, "read_bytes", lambda path: b"another version")
     assert task.versions() == first and len(first["grader_sha256"]) == 64

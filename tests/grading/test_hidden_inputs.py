@@ -7,6 +7,7 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import grader, jail, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import Probe, names
 from cnnlib.grading.values import plain, same
 
@@ -144,9 +145,7 @@ def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     found = {}
     for code in RETURNS:
         cells = [(1, TRAINED.format(code))]
-        run = supervise.run(
-            SHEETS["lenet"].sheet, cells, [question], supervise.Limits(5, 1.0), jail.open_door
-        )
+        run = supervise.run(SHEETS["lenet"].sheet, cells, [question], Limits(5, 1.0), jail.open_door)
         verdict = grader.judged(probe, [draw], run.outcomes[0], supervise.Outcome("value", [None]))
         found[code] = verdict["status"]
     assert found == RETURNS

@@ -10,8 +10,8 @@ import shlex
 import pytest
 from handins import ROOT
 
-from cnnlib import cli
-from cnnlib.grading import grader, roll
+from cnnlib.cli import commands
+from cnnlib.grading import grader, roster
 from cnnlib.grading.sheet import load, names
 
 PAGE = ROOT / "pages" / "instructors.md"
@@ -75,7 +75,7 @@ def test_every_command_of_the_page_is_one_that_the_program_knows():
     for words in found:
         with contextlib.redirect_stderr(io.StringIO()) as said:
             try:
-                cli._parser().parse_args(words)
+                commands._parser().parse_args(words)
             except SystemExit:
                 pytest.fail(f"cnnlib {' '.join(words)}: {said.getvalue()}")
     options = set(re.findall(r"`(--[a-z-]+)", TEXT))
@@ -87,7 +87,7 @@ def test_statuses_and_ways_to_name_students_are_all_told():
     for status in (*grader.WORST_FIRST, "graded", "unreadable", "absent", "infra"):
         assert re.search(rf"^\| [a-z, ]*\b{status}\b|`{status}`", TEXT, re.M), status
     told = set(re.findall(r"^\| `(\w+)`(?: \(default\))? \| `\w?.*\.ipynb` \|", TEXT, re.M))
-    assert told == set(roll.NAMES)
+    assert told == set(roster.NAMES)
 
 
 def test_the_lines_that_show_hidden_inputs_run(tmp_path, monkeypatch, capsys):

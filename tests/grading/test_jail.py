@@ -50,7 +50,7 @@ def test_nothing_of_the_course_is_inside_but_the_grading_part(sheet):
 import os, importlib
 def spy():
     found = []
-    for name in ("cnnlib.arch", "cnnlib.shapes", "cnnlib_data.facts", "torchvision.models", "timm.models"):
+    for name in ("cnnlib.models", "cnnlib.shapes", "cnnlib_data.facts", "torchvision.models", "timm.models"):
         try:
             importlib.import_module(name)
             found.append(name)

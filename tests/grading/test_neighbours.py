@@ -6,6 +6,7 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import bwrap, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import load
 
 pytestmark = pytest.mark.skipif(bool(bwrap.trouble()), reason="no jail here")
@@ -30,7 +31,7 @@ def conv_macs(*a):
 
 def test_a_fork_bomb_takes_no_process_from_the_student_beside_it():
     """The limit counts inside each jail: with one for the user, the neighbour could not even start."""
-    limits, question = supervise.Limits(3, 0.5), [supervise.Question("conv_macs", [{"x": 1}])]
+    limits, question = Limits(3, 0.5), [supervise.Question("conv_macs", [{"x": 1}])]
 
     def run(code, times):
         return [
@@ -55,7 +56,7 @@ def with_torch(lenet, *cells):
     sheet, draw = lenet
     question = [supervise.Question("subsample", [draw])]
     run = supervise.run(
-        sheet, list(enumerate(cells, 1)), question, supervise.Limits(5, 1.0), bwrap.jail
+        sheet, list(enumerate(cells, 1)), question, Limits(5, 1.0), bwrap.jail
     )  # fmt: skip
     return run.outcomes[0], run.notes
 

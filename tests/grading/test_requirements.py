@@ -17,7 +17,8 @@ import pytest
 from handins import ROOT, TEXT, Folder
 
 from cnnlib.grading import archive, bwrap, exports, feedback, grader, jail, marks, report, session, supervise
-from cnnlib.grading.roll import Entry
+from cnnlib.grading.jail import Limits
+from cnnlib.grading.roster import Entry
 
 DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
 
@@ -316,7 +317,7 @@ def test_gradescope_gets_a_test_a_probe(moodle):
 
 def test_feedback_shows_no_hidden_input_and_no_solution(moodle, sheet):
     page = (moodle.run / "feedback" / "104.html").read_text(encoding="utf-8")
-    task = grader.Task(sheet.sheet, sheet.text, None, 5, supervise.Limits())
+    task = grader.Task(sheet.sheet, sheet.text, None, 5, Limits())
     shown = page.split("<details>")[0]
     for question in task.questions:
         for draw in question.draws:
@@ -403,7 +404,7 @@ def test_one_student_or_one_status_is_graded_again(new_folder, solved, capsys):
 
 def test_more_seeds_ask_more(sheet):
     one, three = (
-        grader.Task(sheet.sheet, sheet.text, None, 1, supervise.Limits(), seeds).questions for seeds in (1, 3)
+        grader.Task(sheet.sheet, sheet.text, None, 1, Limits(), seeds).questions for seeds in (1, 3)
     )
     assert [3 * len(q.draws) for q in one] == [len(q.draws) for q in three]
     assert all(a.draws == b.draws[: len(a.draws)] for a, b in zip(one, three, strict=True))
@@ -557,7 +558,7 @@ def tensors():
     from solving import opened
 
     lenet = opened("lenet")
-    task = grader.Task(lenet.sheet, lenet.text, None, 1, supervise.Limits(5, 1.0))
+    task = grader.Task(lenet.sheet, lenet.text, None, 1, Limits(5, 1.0))
     probe, draw = task.probes[0], task.questions[0].draws[0]
     draws = [draw | {"x": draw["x"][:1] * (n + 1)} for n in range(len(TENSORS))]
     questions = [supervise.Question("partial", [draw]) for draw in draws]
@@ -599,7 +600,7 @@ def test_the_table_of_a_class_of_none_is_a_table(new_folder):
 
 
 def test_the_text_of_a_sheet_is_never_in_the_jail():
-    argv = bwrap.jail(Path("/tmp"), (), supervise.Limits()).argv
+    argv = bwrap.jail(Path("/tmp"), (), Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
     assert bound and not any(
         TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound

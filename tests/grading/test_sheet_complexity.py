@@ -8,8 +8,10 @@ from solving import opened
 from torch import nn
 
 import cnnlib
-from cnnlib import datasets, pareto, roofline
+from cnnlib import resources
+from cnnlib.costs.bytes_moved import traffic
 from cnnlib.grading.sheets import complexity as sheet
+from cnnlib.measuring import pareto, roofline
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +21,10 @@ def text():
 
 def test_the_table_is_that_of_the_judge_and_of_the_facts(text):
     assert text.reference["TABLE"] == sheet.TABLE
-    bills = {r["name"]: r for r in datasets.facts("bills")}
+    bills = {r["name"]: r for r in resources.facts("bills")}
     top1 = {
         r["name"]: r["top1"]
-        for r in datasets.facts("accuracy")
+        for r in resources.facts("accuracy")
         if (r["set"], r["recipe"], r["crops"]) == ("ImageNet", "first", 1)
     }
     for name, (accuracy, macs, params, maps) in sheet.TABLE.items():
@@ -96,7 +98,7 @@ def test_the_roof_is_the_package_s(text):
         cost = cnnlib.trace(conv, (c_in, side, side))
         out = torch.Size(cost.rows[-1].out).numel()
         layers.append((cost.macs, conv.weight.numel(), c_in * side * side, out))
-        moved = roofline.traffic(conv, (c_in, side, side), batch=5)
+        moved = traffic(conv, (c_in, side, side), batch=5)
         operations = 2 * 5 * cost.macs
         seconds += operations / machine.roof(operations / moved)
         waiting += operations / moved < machine.ridge

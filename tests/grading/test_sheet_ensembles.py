@@ -9,8 +9,9 @@ from solving import opened
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib import calibration, datasets, ensemble, runs
+from cnnlib import datasets, runs
 from cnnlib.grading.sheets import ensembles as sheet
+from cnnlib.training import calibration, ensemble
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib import datasets, probe
-from cnnlib.arch import googlenet, nin
+from cnnlib import probe, resources
 from cnnlib.grading.sheets import googlenet as googlenet_sheet
 from cnnlib.grading.sheets import nin as nin_sheet
 from cnnlib.grading.values import plain
+from cnnlib.models import googlenet, nin
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_three_mlps_are_counted_as_the_engine_counts(old):
         assert (params, windows + points) == (cost.params, cost.macs)
         assert points == sum(r.macs for r in cost.rows if r.name.split(".")[-1].startswith("cccp"))
     assert 0.3 < points / (windows + points) < 0.45
-    (paper,) = [r for r in datasets.facts("architectures") if r["name"] == "nin_cifar10"]
+    (paper,) = [r for r in resources.facts("architectures") if r["name"] == "nin_cifar10"]
     params, *macs = nin_sheet.totals(((192, 160, 96), (192, 192, 192), (192, 192, 10)))
     assert (params, sum(macs)) == (paper["params"], paper["macs"]) and round(10 * macs[1] / sum(macs)) == 3
 

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib.arch import lenet
 from cnnlib.grading.sheets import alexnet as alexnet_sheet
 from cnnlib.grading.sheets import lenet as lenet_sheet
-from cnnlib.layers import chain
+from cnnlib.models import lenet
+from cnnlib.models.layers import chain
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from solving import namespace, opened
 from torch import nn
 
 import cnnlib
-from cnnlib.arch import resnet
 from cnnlib.grading import source
 from cnnlib.grading.sheets import resnet as sheet
 from cnnlib.grading.values import plain
+from cnnlib.models import resnet
+from cnnlib.models.layers import conv
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_stages_are_counted_as_the_engine_counts(own):
         own.reference["stages"](),
     ]
     for stages in mixed:
-        layers, c_in = {"stem": resnet.conv(3, 16, 3), "bn": nn.BatchNorm2d(16)}, 16
+        layers, c_in = {"stem": conv(3, 16, 3), "bn": nn.BatchNorm2d(16)}, 16
         for number, ((kind, blocks), inner) in enumerate(zip(stages, sheet.INNER, strict=True)):
             make = resnet.residual({"basic": resnet.basic, "bottleneck": resnet.bottleneck}[kind])
             for block in range(blocks):

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from solving import namespace, opened
 
 from cnnlib.grading import grader, jail, source, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.practice import verdict
 from cnnlib.grading.sheet import load, names
 from cnnlib.grading.values import plain
@@ -52,7 +53,7 @@ def test_the_solutions_pass_every_check(sheet):
 def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
     """Through the same processes as in a grading, for the book's constants and for a class's own."""
     for seed, variant in ((1, None), (3, 11)):
-        task = grader.Task(sheet.sheet, sheet.text, variant, seed, supervise.Limits())
+        task = grader.Task(sheet.sheet, sheet.text, variant, seed, Limits())
         right = grader.reference(task, jail.open_door)
         assert sum(e["points"] for e in grader.exercises(task, right, right)) == sheet.sheet.points > 10
     cells = source.code_cells(source.student_notebook(sheet.text, variant))

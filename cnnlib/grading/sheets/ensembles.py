@@ -133,9 +133,9 @@ def pictures():
     """All clothes of the course as rows of 14 x 14 bytes, each once, and {row: class}. Only outside of the jail."""
     import numpy as np
 
-    from cnnlib import shipped
+    from cnnlib import resources
 
-    with np.load(io.BytesIO(shipped.read("fashion_mnist_5k.npz"))) as file:
+    with np.load(io.BytesIO(resources.read("fashion_mnist_5k.npz"))) as file:
         x = np.concatenate([file["x_train"], file["x_test"]]).reshape(-1, 14, 2, 14, 2)
         y = np.concatenate([file["y_train"], file["y_test"]])
     small = x.astype("int64").sum((2, 4)) // 4

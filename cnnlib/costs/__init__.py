@@ -1,0 +1,27 @@
+"""What a network costs: a module and the shape of an image go in, rows of cost come out, one a layer.
+
+``trace(net, (3, 224, 224))`` runs the network once for its shapes alone and counts parameters, MACs, memory and
+receptive field. ``conventions`` says what papers and other counters would print for the same network.
+"""
+
+from cnnlib.costs import conventions
+from cnnlib.costs.bytes_moved import traffic
+from cnnlib.costs.cost import CONVENTION, Cost, trace
+from cnnlib.costs.meta_copy import Shape
+from cnnlib.costs.operations import Work
+from cnnlib.costs.paths import Node, gathered, graph
+from cnnlib.costs.rows import Row
+
+__all__ = [
+    "CONVENTION",
+    "Cost",
+    "Node",
+    "Row",
+    "Shape",
+    "Work",
+    "conventions",
+    "gathered",
+    "graph",
+    "trace",
+    "traffic",
+]

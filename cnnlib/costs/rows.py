@@ -1,0 +1,196 @@
+"""From what a run did to rows: one a layer, and one for each operation that a larger module does by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cnnlib.costs.operations import Work
+from cnnlib.costs.receptive_field import Axes
+from cnnlib.shapes import Span
+
+Shape = tuple[int, ...]
+
+
+def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
+    """One span if all places of the image agree, else one an axis; ``None`` where there is none."""
+    spans = tuple(s if type(s) is Span else Span(s.size, s.stride, s.start) for s in axes if s is not None)
+    return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
+
+
+class Held(NamedTuple):
+    """Scalars in parameters and buffers, each tensor where the run uses it first."""
+
+    params: int = 0
+    frozen: int = 0  # those of the params that need no gradient
+    buffers: int = 0
+    param_bytes: tuple[tuple[torch.dtype, int], ...] = ()  # of the params, by dtype
+
+
+NOTHING = Held()
+
+
+def held(tensors: Iterable[Tensor]) -> Held:
+    """What these parameters and buffers come to."""
+    params = frozen = buffers = 0
+    n_bytes: dict[torch.dtype, int] = {}
+    for t in tensors:
+        n = t.numel()
+        if type(t) is Tensor or not isinstance(t, nn.Parameter):
+            buffers += n
+            continue
+        params += n
+        frozen += 0 if t.requires_grad else n
+        n_bytes[t.dtype] = n_bytes.get(t.dtype, 0) + n * t.element_size()
+    return Held(params, frozen, buffers, tuple(n_bytes.items()))
+
+
+class Row(NamedTuple):
+    """What one layer, or one operation outside any layer, costs."""
+
+    name: str  # where it stands: "layer1.0.conv1"; an operation written in forward: "layer1.0:add"
+    kind: str  # "Conv2d", "add"
+    out: Shape  # its output without the batch axis
+    activations: int  # elements it puts out
+    work: Work  # its arithmetic by kind
+    axes: Axes  # what the units of its output see along each axis
+    memory: int  # bytes it allocates for its output; 0 in place or for a view
+    held: Held = NOTHING  # the parameters and buffers it is the first to use
+    call: int = 0  # how often this layer had run before
+    layer: bool = False  # a convolution or a linear layer
+    in_place: bool = False  # it overwrites its input
+    live: int = 0  # bytes of all feature maps that are alive when it is done
+
+    @property
+    def macs(self) -> int:
+        """Its multiply-accumulates."""
+        return self.work.macs
+
+    @property
+    def params(self) -> int:
+        """Scalars of the parameters it is the first to use."""
+        return self.held.params
+
+    @property
+    def frozen(self) -> int:
+        """Those of its params that need no gradient."""
+        return self.held.frozen
+
+    @property
+    def trainable(self) -> int:
+        """Those of its params that need one."""
+        return self.held.params - self.held.frozen
+
+    @property
+    def buffers(self) -> int:
+        """Elements of the buffers it is the first to use."""
+        return self.held.buffers
+
+    @property
+    def param_bytes(self) -> tuple[tuple[torch.dtype, int], ...]:
+        """Bytes of its params, by dtype."""
+        return self.held.param_bytes
+
+    @property
+    def span(self) -> Span | tuple[Span, ...] | None:
+        """What a unit sees; one a spatial axis where they differ."""
+        return span_of(self.axes)
+
+    @property
+    def sides(self) -> Shape:
+        """Height and width of its map, where it is one."""
+        return tuple(n for n, span in zip(self.out, self.axes[1:], strict=False) if span is not None)
+
+
+@dataclass
+class Event:
+    """One operation that did arithmetic or made a new map."""
+
+    op: str
+    out: Shape
+    numel: int
+    work: Work
+    held: list[Tensor]  # parameters and buffers that no operation used before
+    memory: int
+    axes: Axes
+    layer: bool
+    in_place: bool
+    live: int
+
+
+@dataclass
+class Frame:
+    """One call of one module. Holds no map, so that maps die when the network lets go of them."""
+
+    name: str
+    module: nn.Module
+    call: int
+    got: list[Shape]
+    events: list[Event | Frame | Row] = field(default_factory=list)
+    out: Shape = ()
+    numel: int = 0
+    axes: Axes = ()
+    held: list[Tensor] = field(default_factory=list)
+    live: int = 0
+
+
+def rows_of(frame: Frame | Row) -> Iterator[Row]:
+    """A layer makes one row; in the ``forward`` of a larger module each operation makes its own."""
+    if isinstance(frame, Row):
+        yield frame
+        return
+    kind = type(frame.module).__name__
+    events = [e for e in frame.events if isinstance(e, Event)]
+    leaf = len(events) == len(frame.events) and next(frame.module.children(), None) is None
+    if leaf and sum(e.work.macs > 0 for e in events) < 2:
+        memory = next((e.memory for e in reversed(events) if e.memory), 0)
+        yield Row(
+            name=frame.name or kind,
+            kind=kind,
+            out=frame.out,
+            activations=frame.numel,
+            work=sum((e.work for e in events), Work()),
+            axes=frame.axes,
+            memory=memory,
+            held=held([*frame.held, *(t for e in events for t in e.held)]),
+            call=frame.call,
+            layer=any(e.layer for e in events),
+            in_place=not memory and any(e.in_place for e in events),
+            live=frame.live,
+        )
+        return
+    for e in frame.events:
+        if not isinstance(e, Event):
+            yield from rows_of(e)
+        elif any(e.work) or e.held or e.op in ("cat", "stack"):
+            op = e.op.rstrip("_")
+            yield Row(
+                name=f"{frame.name}:{op}" if frame.name else op,
+                kind=op,
+                out=e.out,
+                activations=e.numel,
+                work=e.work,
+                axes=e.axes,
+                memory=e.memory,
+                held=held(e.held),
+                call=frame.call,
+                layer=e.layer,
+                in_place=e.in_place,
+                live=e.live,
+            )
+
+
+def idle_rows(net: nn.Module, unused: Iterable[Tensor]) -> Iterator[Row]:
+    """What the forward pass did not touch, a row for each module that holds some."""
+    left = {id(t) for t in unused}
+    for name, module in net.named_modules() if left else ():
+        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        idle = [t for t in own if id(t) in left]
+        left.difference_update(map(id, idle))
+        if idle:
+            kind = type(module).__name__
+            yield Row(f"{name or kind} (not used)", kind, (), 0, Work(), (), 0, held(idle))

@@ -1,0 +1,124 @@
+"""Images that are read when they are needed, by worker processes: for sets that memory cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+View = Callable[[Image.Image, Generator], Tensor]  # an image -> float32 (C, H, W) in [0, 1]
+
+
+class Dataset(Protocol):
+    """What torchvision's datasets are: ``dataset[i]`` gives an image (PIL) and its label."""
+
+    def __len__(self) -> int:
+        """How many images."""
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """Image and label."""
+
+
+Item = tuple[Tensor, int] | ValueError
+
+
+@dataclass(frozen=True)
+class _Viewed:
+    """What a worker does: fetch an image and look at it. It hands errors on, as they would arrive in pieces."""
+
+    dataset: Dataset
+    view: View
+    classes: int
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        index, number = key
+        try:
+            image, label = self.dataset[index]
+            x = self.view(image, Generator().manual_seed(number))
+        except ValueError as error:
+            return error
+        if not 0 <= label < self.classes:
+            return ValueError(f"image {index} has label {label}: need 0 to {self.classes - 1}")
+        return x, label
+
+
+def _together(items: list[Item]) -> tuple[Tensor, Tensor] | ValueError:
+    errors = [item for item in items if isinstance(item, ValueError)]
+    if errors:
+        return errors[0]
+    shapes = sorted({tuple(x.shape) for x, _ in items})
+    if len(shapes) > 1:
+        told = " and ".join("\u00d7".join(map(str, shape)) for shape in shapes[:2])
+        return ValueError(
+            f"images of {told} in one batch: the view must give one size, as views.centre(224) does"
+        )
+    return torch.stack([x for x, _ in items]), torch.tensor([label for _, label in items])
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A set of images that stays where it is; ``train`` and ``evaluate`` take it in place of ``Images``.
+
+    ``dataset``: a ``folder.Folder`` or one of torchvision's; ``classes``: a name each label; ``view``: how an
+    image becomes a tensor, see ``cnnlib.images.preprocessing``; ``workers``: processes that read (0: this one, the safe choice in
+    a notebook on Windows and macOS). ``mean`` is taken off and ``std`` divided by, each (C, 1, 1) or (C, H, W).
+    What is random in a view follows from the seed, the epoch and the place of the image, not from the workers.
+    """
+
+    dataset: Dataset
+    classes: Sequence[str]
+    view: View
+    workers: int = 0
+    mean: Tensor = torch.zeros(3, 1, 1)
+    std: Tensor = torch.ones(3, 1, 1)
+
+    def __len__(self) -> int:
+        """How many images."""
+        return len(self.dataset)
+
+    def __repr__(self) -> str:
+        """Number and classes in a line."""
+        return f"Stream({len(self):,} images, {len(self.classes)} classes, {self.workers} workers)"
+
+    def to(self, device: torch.device) -> Stream:
+        """Itself: images go to the device as they come."""
+        return self
+
+    def first(self) -> Tensor:
+        """One image, (1, C, H, W)."""
+        return next(self.batches([torch.tensor([0])], 0))[0]
+
+    def highest(self) -> int:
+        """The highest label there can be."""
+        return len(self.classes) - 1
+
+    def identity(self) -> dict[str, object]:
+        """What a checkpoint remembers of the images it was trained on."""
+        return {"count": len(self), "classes": list(self.classes)}
+
+    def scaling(self) -> dict[str, Tensor]:
+        """What is taken off the pixels and what they are divided by; the network is used with the same."""
+        return {"mean": self.mean, "std": self.std}
+
+    def batches(self, parts: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """x (N, C, H, W) and y (N,) of the images at each of ``parts``, positions (N,); read ahead by the workers.
+
+        Raises ``ValueError`` for a file that cannot be read, a label out of range, and views of unequal size.
+        """
+        numbered = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in parts]
+        viewed = _Viewed(self.dataset, self.view, len(self.classes))
+        gpu = torch.cuda.is_available()
+        loader = DataLoader(
+            viewed, batch_sampler=numbered, num_workers=min(self.workers, len(numbered)),
+            collate_fn=_together, pin_memory=gpu,
+        )  # fmt: skip
+        for batch in loader:
+            if isinstance(batch, ValueError):
+                raise batch
+            x, y = batch
+            yield (x - self.mean) / self.std, y

@@ -1,0 +1,64 @@
+"""What the layers of a network put out, what their kernels hold, and which images it gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+
+from cnnlib.training import evaluating
+
+
+def layer_of(net: nn.Module, name: str) -> nn.Module:
+    """The layer called ``name``, dotted as in ``net.named_modules()``; ``ValueError`` if there is none."""
+    modules = dict(net.named_modules())
+    if name not in modules:
+        near = get_close_matches(name, modules, n=3) or list(modules)[1:4]
+        raise ValueError(f"no layer is called {name!r}: the network has {', '.join(near)} and others")
+    return modules[name]
+
+
+def activations(net: nn.Module, x: Tensor, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """Name of each layer -> what it puts out for the images ``x`` (N, C, H, W), in the order of the run.
+
+    ``names``: dotted names as in ``net.named_modules()``; without them every layer that has no layers inside.
+    The network runs in evaluation mode and is left as it was. A layer used twice shows its last output.
+    Raises ``ValueError`` for a name that the network does not have.
+    """
+    if names is None:
+        names = [name for name, module in net.named_modules() if next(module.children(), None) is None]
+    out: dict[str, Tensor] = {}
+
+    def keep(name: str, result: object) -> None:
+        if isinstance(result, Tensor):
+            out.pop(name, None)
+            out[name] = result.clone()  # else an in-place ReLU behind the layer would overwrite it
+
+    with ExitStack() as hooks, evaluating(net):
+        for name in names:
+            layer = layer_of(net, name)
+            hook = layer.register_forward_hook(lambda m, args, result, name=name: keep(name, result))
+            hooks.callback(hook.remove)
+        net(x)
+    return out
+
+
+def filters(layer: nn.Module) -> Tensor:
+    """A copy of the kernels (C_out, C_in, h, w) of a convolution, or of the first one inside a network."""
+    convs = [module for module in layer.modules() if isinstance(module, nn.Conv2d)]
+    if not convs:
+        raise ValueError(
+            f"{type(layer).__name__} holds no Conv2d: give a convolution or a network that has one"
+        )
+    return convs[0].weight.detach().cpu().clone()
+
+
+def misread(net: nn.Module, images) -> tuple[Tensor, Tensor]:
+    """Which of ``images`` (with ``x`` and ``y``) the network gets wrong, and what it takes each for."""
+    with evaluating(net):
+        predicted = torch.cat([net(batch).argmax(1) for batch in images.x.split(256)])
+    wrong = (predicted != images.y).nonzero().flatten()
+    return wrong, predicted[wrong]

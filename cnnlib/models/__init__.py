@@ -1,0 +1,96 @@
+"""Every network of the book: a name goes in, an ``nn.Module`` comes out.
+
+``build("resnet50")`` makes one, ``list_models()`` names them all. One module a family (``vgg``, ``resnet`` …) holds its
+blocks and its rows of the registry; ``layers`` holds what families share.
+"""
+
+from cnnlib.models import (
+    ablate,
+    alexnet,
+    densenet,
+    fractalnet,
+    googlenet,
+    inception,
+    inception_v4,
+    init,
+    layers,
+    lenet,
+    modern,
+    nin,
+    preact,
+    resnet,
+    resnext,
+    senet,
+    squeezenet,
+    stochastic,
+    vgg,
+    weights,
+    wide,
+    zfnet,
+)
+from cnnlib.models.ablate import without_block, without_norm
+from cnnlib.models.fractalnet import DropPath
+from cnnlib.models.init import fan_in_normal
+from cnnlib.models.layers import (
+    Layers,
+    LocalResponseNorm,
+    Residual,
+    auxiliary_loss,
+    chain,
+    conv,
+)
+from cnnlib.models.network import Unfit
+from cnnlib.models.registry import (
+    build,
+    find_weights,
+    image_shape,
+    image_sides,
+    list_models,
+    options,
+    public_name,
+)
+from cnnlib.models.stochastic import Surviving
+
+__all__ = [
+    "DropPath",
+    "Surviving",
+    "Layers",
+    "LocalResponseNorm",
+    "Residual",
+    "Unfit",
+    "ablate",
+    "alexnet",
+    "auxiliary_loss",
+    "build",
+    "chain",
+    "conv",
+    "densenet",
+    "fan_in_normal",
+    "find_weights",
+    "fractalnet",
+    "googlenet",
+    "image_shape",
+    "image_sides",
+    "inception",
+    "inception_v4",
+    "init",
+    "layers",
+    "lenet",
+    "list_models",
+    "modern",
+    "nin",
+    "options",
+    "preact",
+    "public_name",
+    "resnet",
+    "resnext",
+    "senet",
+    "squeezenet",
+    "stochastic",
+    "vgg",
+    "weights",
+    "wide",
+    "without_block",
+    "without_norm",
+    "zfnet",
+]

@@ -1,0 +1,100 @@
+"""What a network answers: logits, loss, accuracy; computed so that nothing of the network changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cnnlib.images import Images, Stream
+from cnnlib.training import out_of_memory
+from cnnlib.training.distributed import World
+
+Source = Images | Stream
+
+
+def device(name: str | None = None) -> torch.device:
+    """The device called ``name``, else the fastest there is (cuda, mps, cpu); prints which.
+
+    Raises ``ValueError`` if this machine has no such device.
+    """
+    counts = {
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
+    names = [f"{kind}:{i}" if n > 1 else kind for kind, n in counts.items() for i in range(n)]
+    chosen = name or names[0]
+    if chosen not in (*names, *(n.partition(":")[0] for n in names)):
+        raise ValueError(f"device={name!r}: this machine has {', '.join(names)}")
+    model = f" ({torch.cuda.get_device_name(chosen)})" if chosen.startswith("cuda") else ""
+    print(f"device: {chosen}{model}")
+    return torch.device(chosen)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, torch's random numbers follow from ``seed``; outside they go on as if none had been drawn."""
+    here = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(here):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, random numbers apart; afterwards each part has its own mode again."""
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        with torch.no_grad(), seeded(0):
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """The device that the network is on."""
+    return next(net.parameters()).device
+
+
+def _outputs(net: nn.Module, images: Source, batch: int, team: World) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and labels (N,) of this process's part of the images."""
+    if not len(images):
+        raise ValueError("images is empty: need at least one image")
+    home = device_of(net)
+    # A share may be empty where there are fewer images than processes; a batch must not be.
+    parts = [part for part in team.part(torch.arange(len(images))).split(batch) if len(part)]
+    outs, labels = [], []
+    with evaluating(net):
+        for x, y in images.batches(parts, 0):
+            outs.append(net(x.to(home)))
+            labels.append(y.to(home))
+    return torch.cat(outs), torch.cat(labels)
+
+
+def predict(net: nn.Module, images: Source, batch: int = 512) -> Tensor:
+    """What the network puts out for each image: (N, classes), on its device. Changes nothing."""
+    cure = f"lower batch={batch}"
+    return out_of_memory.within(lambda: _outputs(net, images, batch, World())[0], cure)
+
+
+def validated(net: nn.Module, images: Source, batch: int, team: World) -> tuple[float, float]:
+    """As ``evaluate``, each process of ``team`` with its part of the images."""
+    logits, y = out_of_memory.within(
+        lambda: _outputs(net, images, batch, team), f"lower batch={batch} of evaluate"
+    )
+    if team.size == 1:
+        return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).float().mean().item()
+    loss, right = F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()
+    loss, right = team.total(torch.stack([loss.double(), right.double()])).tolist()
+    return loss / len(images), right / len(images)
+
+
+def evaluate(net: nn.Module, images: Source, batch: int = 512) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over all images. Changes nothing."""
+    return validated(net, images, batch, World())

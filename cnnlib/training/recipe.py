@@ -1,0 +1,123 @@
+"""How to train, as frozen data, and what an epoch of it gave."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from math import inf
+
+import torch
+from torch import Tensor, nn
+
+from cnnlib.images import Augment
+from cnnlib.training.schedule import PiecewiseLinear
+
+
+class Diverged(ValueError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    ``lr``: the rate as a function of progress in [0, 1], such as those in ``cnnlib.schedule``. The optimiser is
+    SGD with ``momentum`` and weight ``decay``; another one is a function ``optimiser(parameters, lr=…)``, which
+    brings its own. ``augment``: functions ``(x, generator) -> x`` for training batches. ``seed`` fixes batches,
+    augmentation and dropout; the first weights are the caller's (see ``seeded``). ``epochs``: passes over the
+    images; with 2.5 the last pass ends half-way.
+
+    ``mixup``: alpha of ``augment.mix``, 0 for none. ``ema``: what the running mean of the weights keeps at a step,
+    such as 0.999; the network that is validated and handed out is then that mean.
+
+    The rest changes speed, not the method, and is off unless asked for; ``tools/measure_recipes.py`` says what each
+    is worth on a machine. ``channels_last`` keeps the channels of a pixel side by side in memory: on an x86 server
+    with one thread three small networks took their steps 1.01 to 1.38 times as fast. ``amp`` computes in half
+    precision, bf16, on GPUs without it fp16 with a scaled loss: a CPU without bf16 instructions took 5 to 10 times
+    as long. ``compile`` has ``torch.compile`` write the training step; the first one waits for it.
+    ``sync_norm``: on several GPUs, batch normalisation takes its statistics over all of them.
+    """
+
+    epochs: float
+    lr: Callable[[float], float] = PiecewiseLinear((0, 0.2, 1), (0, 0.1, 0))
+    batch: int = 128
+    momentum: float = 0.9
+    decay: float = 5e-4
+    augment: tuple[Augment, ...] = ()
+    label_smoothing: float = 0.0
+    seed: int = 0
+    optimiser: Callable[..., torch.optim.Optimizer] | None = None
+    mixup: float = 0.0
+    ema: float = 0.0
+    channels_last: bool = False
+    amp: bool = False
+    compile: bool = False
+    sync_norm: bool = False
+
+    def __post_init__(self) -> None:
+        """Check each value."""
+        if (
+            isinstance(self.epochs, bool)
+            or not isinstance(self.epochs, int | float)
+            or not 0 < self.epochs < inf
+        ):
+            raise ValueError(f"epochs={self.epochs!r}: need a number above 0")
+        if not isinstance(self.batch, int) or self.batch < 1:
+            raise ValueError(f"batch={self.batch!r}: need a whole number of at least 1")
+        if not callable(self.lr):
+            raise ValueError(
+                f"lr={self.lr!r}: need a function of progress, such as PiecewiseLinear((0, 1), (0.1, 0))"
+            )
+        for name in ("momentum", "label_smoothing", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0 and less than 1")
+        for name in ("decay", "mixup"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0")
+
+    def start(self, net: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of the parameters that want a gradient."""
+        wanted = [p for p in net.parameters() if p.requires_grad]
+        if self.optimiser is not None:
+            return self.optimiser(wanted, lr=self.lr(0))
+        return torch.optim.SGD(wanted, lr=self.lr(0), momentum=self.momentum, weight_decay=self.decay)
+
+    def words(self) -> dict[str, object]:
+        """Each setting in plain values; of the rate, its course in eleven numbers."""
+        told = {field.name: words(getattr(self, field.name)) for field in fields(self)}
+        return told | {"lr": [float(self.lr(t / 10)) for t in range(11)]}
+
+
+def words(value: object) -> object:
+    """A setting for a record: functions by name and arguments, tensors by a digest, numbers as they are."""
+    if isinstance(value, partial):
+        arguments = [str(words(v)) for v in value.args]
+        arguments += [f"{k}={words(v)}" for k, v in value.keywords.items()]
+        return f"{words(value.func)}({', '.join(arguments)})"
+    if isinstance(value, tuple):
+        return [words(v) for v in value]
+    if isinstance(value, Tensor):
+        return f"tensor {hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()[:12]}"
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__.split('.')[-1]}.{value.__qualname__}"
+    return value
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images. Losses are means over images, accuracies lie in [0, 1].
+
+    ``epoch`` counts from 1. Training figures are taken on the way, from the changing network and the augmented
+    images (of mixed images, each label counts by its share); validation figures from the network at the end.
+    ``lr`` is the rate of the last step.
+    """
+
+    epoch: int
+    train_loss: float
+    train_acc: float
+    valid_loss: float
+    valid_acc: float
+    lr: float
+    seconds: float

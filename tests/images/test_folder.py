@@ -1,0 +1,203 @@
+"""Images in folders: read as they lie, streamed by workers, refused in a sentence."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from folders_made import COLOURS, make
+from PIL import Image
+from torch import nn
+from toys import told
+
+from cnnlib.images import preprocessing
+from cnnlib.images.folders import folder
+from cnnlib.images.stream import Stream
+from cnnlib.training.evaluation import evaluate, predict, seeded
+from cnnlib.training.loop import train
+from cnnlib.training.recipe import Recipe
+from cnnlib.training.schedule import PiecewiseLinear
+
+
+def net():
+    with seeded(0):
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 2),
+        )
+
+
+RECIPE = Recipe(3, PiecewiseLinear((0, 1), (0.1, 0.01)), 4)
+
+
+def stream(root, view=None, workers=0, **settings):
+    files = folder(root)
+    return Stream(files, files.classes, view or preprocessing.scale_crop(34, 40, 32), workers, **settings)
+
+
+def test_labels_follow_the_alphabet_and_files_their_names(tmp_path):
+    files = folder(make(tmp_path))
+    assert files.classes == ("blue", "red") and files.labels == [0] * 6 + [1] * 6
+    image, label = files[11]
+    assert image.mode == "RGB" and image.size == (50, 45) and label == 1
+    assert np.array(image).mean((0, 1)) == pytest.approx(COLOURS["red"], abs=8)
+
+
+def test_the_centre_is_the_centre_and_nothing_is_random():
+    picture = Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3))
+    x = preprocessing.centre(40, 32)(picture, None)
+    assert torch.equal(x, torch.from_numpy(np.array(picture)[4:36, 14:46]).permute(2, 0, 1) / 255)
+    assert preprocessing.centre(20, 16)(picture, None).shape == (3, 16, 16)
+
+
+def test_a_random_crop_has_its_size_scales_and_flips():
+    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 100, dtype=np.uint8)[None, :, None], (60, 1, 3)))
+    view, slopes, signs = preprocessing.scale_crop(32, 64, 32), set(), set()
+    for seed in range(60):
+        x = view(ramp, torch.Generator().manual_seed(seed))
+        assert x.shape == (3, 32, 32) and x.dtype == torch.float32 and 0 <= x.min() <= x.max() <= 1
+        slope = float(x[0, 16, 31] - x[0, 16, 0])
+        signs.add(slope > 0)
+        slopes.add(round(abs(slope), 2))
+    assert signs == {True, False}
+    # At scale s the ramp of 100/60 s pixels has 31 steps in the crop: from 31/106 of it to 31/53.
+    assert min(slopes) == pytest.approx(31 / 106, abs=0.04) and max(slopes) == pytest.approx(
+        31 / 53, abs=0.04
+    )
+    with pytest.raises(ValueError, match="need size <= low <= high"):
+        preprocessing.scale_crop(16, 64, 32)
+    with pytest.raises(ValueError, match="need size <= short"):
+        preprocessing.centre(16, 32)
+
+
+def test_a_stream_learns_and_workers_change_nothing(tmp_path):
+    data = make(tmp_path)
+    one, two = net(), net()
+    rows = list(train(one, stream(data), stream(data, preprocessing.centre(34, 32)), RECIPE))
+    assert rows[-1].valid_acc == 1 and rows[-1].train_loss < rows[0].train_loss
+    again = train(two, stream(data, workers=2), stream(data, preprocessing.centre(34, 32), workers=1), RECIPE)
+    assert told(again) == told(rows) and torch.equal(one[0].weight, two[0].weight)
+
+
+def test_a_stream_resumes_with_the_same_views(tmp_path):
+    data, path = make(tmp_path / "data"), tmp_path / "run.pt"
+    one, two = net(), net()
+    rows = told(train(one, stream(data), stream(data), RECIPE))
+    for _ in train(net(), stream(data), stream(data), RECIPE, checkpoint=path):
+        break
+    assert told(train(two, stream(data), stream(data), RECIPE, checkpoint=path)) == rows
+    assert torch.equal(one[0].weight, two[0].weight)
+
+
+def test_views_differ_from_epoch_to_epoch_and_image_to_image(tmp_path):
+    data = stream(make(tmp_path))
+    (one, _), (two, _) = (next(data.batches([torch.arange(12)], seed)) for seed in (0, 1))
+    assert not torch.equal(one, two)
+    assert torch.equal(one, next(data.batches([torch.arange(12)], 0))[0])
+    assert torch.equal(one[7], next(data.batches([torch.tensor([7])], 0))[0][0])  # whatever is beside it
+
+
+def test_mean_and_spread_are_taken_off(tmp_path):
+    root = make(tmp_path)
+    mean, std = torch.rand(3, 32, 32), torch.tensor([0.2, 0.3, 0.4])[:, None, None]
+    plain, shifted = stream(root), stream(root, mean=mean, std=std)
+    assert torch.allclose(shifted.first(), (plain.first() - mean) / std)
+
+
+def test_predictions_come_in_the_order_of_the_files(tmp_path):
+    data, one = stream(make(tmp_path), preprocessing.centre(34, 32)), net()
+    whole = predict(one, data, batch=5)
+    assert torch.allclose(whole[9:10], predict(one, Stream([data.dataset[9]], "ab", data.view)), atol=1e-5)
+    loss, acc = evaluate(one, data, batch=5)
+    labels = torch.tensor(data.dataset.labels)
+    assert loss == pytest.approx(nn.functional.cross_entropy(whole, labels).item(), abs=1e-6)
+    assert acc == pytest.approx((whole.argmax(1) == labels).float().mean().item())
+
+
+def test_all_that_goes_to_a_worker_can_be_sent(tmp_path):
+    data = stream(make(tmp_path))
+    there = pickle.loads(pickle.dumps(data))
+    assert torch.equal(there.first(), data.first())
+
+
+def broken(root):
+    make(root)
+    whole = (root / "red" / "3.JPEG").read_bytes()
+    (root / "red" / "3.JPEG").write_bytes(whole[: len(whole) // 2])
+    (root / "blue" / "notes.txt").write_text("not an image, and no matter")
+    (root / "blue" / "0.png").write_text("not an image")
+    return root
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_file_is_named(tmp_path, workers):
+    data = stream(broken(tmp_path), workers=workers)
+    with pytest.raises(ValueError, match=r"(3\.JPEG|0\.png) cannot be read as an image") as caught:
+        list(train(net(), replace(data, dataset=data.dataset), data, replace(RECIPE, batch=12)))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_unreadable_files_are_skipped_on_request_and_counted(tmp_path):
+    files = folder(broken(tmp_path), skip_unreadable=True)
+    assert len(files) == 10 and [name.rpartition("/")[2] for name in files.skipped] == ["0.png", "3.JPEG"]
+    assert "2 unreadable files skipped" in repr(files)
+
+
+def empty_class(root):
+    make(root)
+    for path in (root / "red").iterdir():
+        path.unlink()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (lambda p: folder(p / "nowhere"), "nowhere is no folder"),
+        (lambda p: folder(p), "has no folders"),
+        (lambda p: folder(empty_class(p)), r"red holds no image"),
+        (
+            lambda p: folder(make(p), classes=("blue", "green", "red")),
+            "no folder for 1 of the classes, such as 'green'",
+        ),
+        (lambda p: folder(make(p), classes=("blue",)), "1 folders that are no class, such as 'red'"),
+        (
+            lambda p: train(net(), replace(stream(make(p)), dataset=[]), stream(p), RECIPE),
+            "train_set is empty",
+        ),
+        (
+            lambda p: train(net(), stream(make(p)), stream(p), replace(RECIPE, batch=13)),
+            "training set has 12 images",
+        ),
+        (
+            lambda p: train(nn.Sequential(*net()[:5], nn.Linear(4, 1)), stream(make(p)), stream(p), RECIPE),
+            "labels up to 1",
+        ),
+        (
+            lambda p: list(train(net(), replace(stream(make(p)), classes="a"), stream(p), RECIPE)),
+            "has label 1: need 0 to 0",
+        ),
+        (
+            lambda p: list(train(net(), stream(make(p), as_it_is), stream(p), RECIPE)),
+            r"in one batch: the view must give one",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path, bad, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        bad(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def as_it_is(image, generator):
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
+
+
+def test_one_image_of_each_class_is_enough_to_train(tmp_path):
+    data = stream(make(tmp_path, count=1))
+    assert len(list(train(net(), data, data, Recipe(1, batch=2)))) == 1
