@@ -2,6 +2,6 @@
 
 import sys
 
-from cnnlib.cli import commands
+from cnnlib.cli import main
 
 sys.exit(main())

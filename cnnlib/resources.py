@@ -1,4 +1,4 @@
-"""The files that come with the course in ``data/``: images, verified before use, and tables of facts. Knows no torch."""
+"""The files that come with the course in ``data/``: images, verified before use, and tables of facts. No torch."""
 
 from __future__ import annotations
 

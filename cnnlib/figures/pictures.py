@@ -135,8 +135,8 @@ def _middle(span, n: int) -> tuple[int, int]:
 def receptive_fields(photo: object, rows: Iterable[object], cols: int = 2) -> Axes:
     """What one unit of each layer sees, found twice: the photo (3, H, W), once for each row.
 
-    ``rows``: of :func:`cnnlib.insight.receptive_fields` on images of the photo's size. The pixels that a gradient reaches
-    stay bright; the frame stands around the window of the formula, cut at the edge of the photo.
+    ``rows``: of ``insight.receptive_fields`` on images of the photo's size. The pixels that a gradient reaches stay
+    bright; the frame stands around the window of the formula, cut at the edge of the photo.
     """
     shown, squares, titles = in_colour(array(photo)[None], "photo")[0], [], []
     h, w = shown.shape[:2]

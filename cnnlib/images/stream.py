@@ -65,8 +65,9 @@ class Stream:
     """A set of images that stays where it is; ``train`` and ``evaluate`` take it in place of ``Images``.
 
     ``dataset``: a ``folder.Folder`` or one of torchvision's; ``classes``: a name each label; ``view``: how an
-    image becomes a tensor, see ``cnnlib.images.preprocessing``; ``workers``: processes that read (0: this one, the safe choice in
-    a notebook on Windows and macOS). ``mean`` is taken off and ``std`` divided by, each (C, 1, 1) or (C, H, W).
+    image becomes a tensor, see ``images.preprocessing``; ``workers``: processes that read (0: this one, the safe
+    choice in a notebook on Windows and macOS).
+    ``mean`` is taken off and ``std`` divided by, each (C, 1, 1) or (C, H, W).
     What is random in a view follows from the seed, the epoch and the place of the image, not from the workers.
     """
 

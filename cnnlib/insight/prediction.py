@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnlib import models
 from cnnlib.images import PHOTOS
+from cnnlib.images import photo as shipped_photo
 
 Photo = str | os.PathLike[str]  # a file, or the name of a photo that the course ships
 
@@ -30,7 +31,7 @@ def opened(photo: Photo) -> Image.Image:
     path = Path(photo)
     if not path.is_file():
         if str(photo) in PHOTOS:
-            return Image.fromarray(photo(str(photo)).permute(1, 2, 0).numpy())
+            return Image.fromarray(shipped_photo(str(photo)).permute(1, 2, 0).numpy())
         ours = ", ".join(PHOTOS)
         raise ValueError(f"no photo at {photo}: give a file, or the name of one that is here: {ours}")
     try:

@@ -225,7 +225,7 @@ class ReceptiveField:
     by_gradient: int | tuple[int, int]  # side in pixels, from a gradient sent back
     window: tuple[
         Span, Span
-    ]  # by formula: the rows and columns that the centre unit sees, in ``size``, ``start``
+    ]  # by formula: the rows and columns that the centre unit sees (``size``, ``start``)
     mask: Tensor = field(repr=False)  # by gradient: the pixels (H, W) of this image that it depends on
 
 

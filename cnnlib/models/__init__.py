@@ -53,10 +53,10 @@ from cnnlib.models.stochastic import Surviving
 
 __all__ = [
     "DropPath",
-    "Surviving",
     "Layers",
     "LocalResponseNorm",
     "Residual",
+    "Surviving",
     "Unfit",
     "ablate",
     "alexnet",

@@ -69,7 +69,7 @@ def test_stopping_and_diverging_end_in_a_line(monkeypatch, capsys):
         raise Diverged("the loss is nan")
 
     for command, code, word in ((stops, 130, "stopped"), (explodes, 2, "the loss is nan")):
-        monkeypatch.setattr(main, "doctor", command)
+        monkeypatch.setattr(commands, "doctor", command)
         assert commands.main(["doctor"]) == code
         assert word in capsys.readouterr().err
 

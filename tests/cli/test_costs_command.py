@@ -26,7 +26,7 @@ def printed(capsys, *words):
 
 def test_the_parser_needs_no_torch():
     code = (
-        "import sys, argparse\nfrom cnnlib import costs\n"
+        "import sys, argparse\nfrom cnnlib.cli import costs\n"
         "costs.add_parser(argparse.ArgumentParser().add_subparsers())\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 def test_the_witness_shares_nothing_with_the_engine():
     for name in ("cost_witness.py", "random_nets.py"):
-        tree = ast.parse((Path(__file__).parent / name).read_text(encoding="utf8"))
+        tree = ast.parse((Path(witness.__file__).parent / name).read_text(encoding="utf8"))
         imported = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
         imported += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
         assert not [module for module in imported if module.startswith("cnnlib")]

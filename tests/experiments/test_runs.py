@@ -17,7 +17,7 @@ from torch import nn
 
 import cnnlib
 from cnnlib import datasets, runs
-from cnnlib.experiments import comparison, league, registry, runner
+from cnnlib.experiments import comparison, registry, runner, standings
 from cnnlib.experiments import record as book
 from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.registry import EXPERIMENTS
@@ -277,7 +277,7 @@ def test_the_league_is_a_table_best_first():
         "sides": {name: {"epochs": 4.0} for name in names},
         "step_bytes": dict.fromkeys(names, 9),
     }
-    first, second = league.places(stored)
+    first, second = standings.places(stored)
     assert (first.name, first.accuracy, first.spread, first.cpu_seconds) == ("vgg_small", 81, 1, 31)
     assert (second.name, second.params, second.macs) == ("lenet_small", 247_070, 5_513_400)
 
@@ -342,10 +342,10 @@ def test_the_search_gave_each_side_its_best_rate():
 def test_the_league_gains_a_row_a_chapter():
     stored = list(json.loads(next(p for p in STORED if p.stem == "league").read_text())["sides"])
     for i, name in enumerate(stored, 1):
-        assert {row[0] for row in league.table(until=name).rows} == set(stored[:i])
-    best = [float(row[1].split()[0]) for row in league.table().rows]
+        assert {row[0] for row in standings.table(until=name).rows} == set(stored[:i])
+    best = [float(row[1].split()[0]) for row in standings.table().rows]
     assert best == sorted(best, reverse=True)
-    assert [found.a for found in league.verdicts("vgg_small")] == ["vgg_small"]
-    assert league.verdicts("lenet_small") == []  # the first answers nobody
+    assert [found.a for found in standings.verdicts("vgg_small")] == ["vgg_small"]
+    assert standings.verdicts("lenet_small") == []  # the first answers nobody
     with pytest.raises(ValueError, match="until='vgg': no such network plays"):
-        league.table(until="vgg")
+        standings.table(until="vgg")

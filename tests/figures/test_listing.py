@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 
 from cnnlib import shapes, show
+from cnnlib.figures import listing
 from cnnlib.shapes import Span, out_size
 
 
@@ -49,7 +50,7 @@ def test_fallback_colours_read_on_light_and_dark():
         r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
-    for colour in show._COLOURS:
+    for colour in listing._COLOURS:
         assert (
             1.05 / (light(colour) + 0.05) > 3.9 and (light(colour) + 0.05) / (light("#1E1E1E") + 0.05) > 3.4
         ), colour

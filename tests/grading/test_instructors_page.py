@@ -10,7 +10,7 @@ import shlex
 import pytest
 from handins import ROOT
 
-from cnnlib.cli import commands
+from cnnlib.cli.commands import _parser as parser
 from cnnlib.grading import grader, roster
 from cnnlib.grading.sheet import load, names
 
@@ -75,7 +75,7 @@ def test_every_command_of_the_page_is_one_that_the_program_knows():
     for words in found:
         with contextlib.redirect_stderr(io.StringIO()) as said:
             try:
-                commands._parser().parse_args(words)
+                parser().parse_args(words)
             except SystemExit:
                 pytest.fail(f"cnnlib {' '.join(words)}: {said.getvalue()}")
     options = set(re.findall(r"`(--[a-z-]+)", TEXT))

@@ -85,7 +85,8 @@ def test_the_command_prints_five_bars_a_photo(capsys):
     name, share, bar = lines[1].split()
     assert name == "espresso" and round(float(share.rstrip("%")) * 0.4) == len(bar) == bar.count("#")
     assert (
-        commands.main(["classify", "nothing.png"]) == 2 and "no photo at nothing.png" in capsys.readouterr().err
+        commands.main(["classify", "nothing.png"]) == 2
+        and "no photo at nothing.png" in capsys.readouterr().err
     )
 
 

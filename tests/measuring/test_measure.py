@@ -15,7 +15,7 @@ from torch import nn
 import cnnlib
 from cnnlib import measuring, table
 from cnnlib.costs.bytes_moved import traffic
-from cnnlib.measuring import instruments, roofline
+from cnnlib.measuring import instruments, measure, roofline
 
 CPU = torch.device("cpu")
 IMAGE = (3, 24, 24)
@@ -108,7 +108,7 @@ def test_a_slow_layer_shows_up():
 def test_runs_take_turns_after_a_warm_up():
     order = []
     calls = [lambda: order.append("a"), lambda: order.append("b")]
-    times = measuring._rounds(calls, CPU, 3, lambda: float(len(order)))
+    times = measure._rounds(calls, CPU, 3, lambda: float(len(order)))
     assert order == ["a", "a", "b", "b"] + ["a", "b"] * 3 and times == [[1.0] * 3] * 2
 
 

@@ -175,7 +175,7 @@ def test_the_naive_module_stacks_windows_and_pool():
 
 
 def test_the_lectures_modules_cost_what_the_facts_say():
-    facts = {r["id"]: r for r in cnnlib.datasets.facts("lecture_checks")}
+    facts = {r["id"]: r for r in cnnlib.resources.facts("lecture_checks")}
     row = googlenet.Row(128, 64, 192, 64, 96, 64)
     naive = cnnlib.trace(googlenet.naive(256, 128, 192, 96, googlenet.PAPER), (256, 28, 28))
     reduced = cnnlib.trace(googlenet.inception(256, row, googlenet.PAPER), (256, 28, 28))

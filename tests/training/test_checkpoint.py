@@ -103,12 +103,15 @@ def stopped(path, recipe=RECIPE):
         break
 
 
+LOWER = PiecewiseLinear((0, 1), (0.1, 0))
+
+
 @pytest.mark.parametrize(
     ("start", "words"),
     [
         (lambda p: train(small(norm=False), toy(), toy(), RECIPE, checkpoint=p), "belongs to another network"),
         (lambda p: train(small(), toy(), toy(), replace(RECIPE, epochs=8), checkpoint=p), "epochs was 4 and is 8"),
-        (lambda p: train(small(), toy(), toy(), replace(RECIPE, lr=PiecewiseLinear((0, 1), (0.1, 0))), checkpoint=p), "lr was"),
+        (lambda p: train(small(), toy(), toy(), replace(RECIPE, lr=LOWER), checkpoint=p), "lr was"),
         (lambda p: train(small(), toy(80), toy(), RECIPE, checkpoint=p), "other images .count was 90 and is 80"),
     ],
 )  # fmt: skip
@@ -225,6 +228,6 @@ def test_the_recipe_in_words_tells_recipes_apart():
     assert one == Recipe(1, augment=(augmentation.colour_pca(images), augmentation.crop(2))).words()
     for other in (augmentation.colour_pca(images * 0.5), augmentation.colour_pca(images.flip(1))):
         assert Recipe(1, augment=(other, augmentation.crop(2))).words() != one
-    assert one["augment"][1] == "augment._crop(pad=2)"
+    assert one["augment"][1] == "augmentation._crop(pad=2)"
     with seeded(0):
         assert Recipe(1).words() == Recipe(1).words() != Recipe(1, mixup=0.2).words()
