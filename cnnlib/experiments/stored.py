@@ -11,7 +11,7 @@ from cnnlib.experiments import logits
 from cnnlib.experiments.comparison import Comparison, compare
 from cnnlib.experiments.registry import EXPERIMENTS, named
 from cnnlib.experiments.runner import run
-from cnnlib.figures import curves
+from cnnlib.figures import training_curves
 
 __all__ = ["EXPERIMENTS", "answers", "compare", "judged", "load", "run", "show", "sides", "verdict"]
 
@@ -62,4 +62,4 @@ def show(name: str):
     metric = named(name).metric
     stored = sides(load(name)).items()
     groups = {side: [[metric.curve(row) for row in run["rows"]] for run in runs] for side, runs in stored}
-    return curves(groups, metric.ylabel)
+    return training_curves(groups, metric.ylabel)

@@ -8,16 +8,16 @@ from cnnlib.figures.diagram import block, network
 from cnnlib.figures.listing import source
 from cnnlib.figures.pictures import (
     confusion,
-    field,
+    feature_maps,
     filters,
-    guesses,
-    heat,
+    heatmaps,
     images,
-    maps,
+    predictions,
+    receptive_field_frames,
     receptive_fields,
 )
-from cnnlib.figures.plots import bars, curves, errors, lines, trends
-from cnnlib.figures.scatter import bubbles, versus
+from cnnlib.figures.plots import bars, layer_costs, lines, top5_errors, training_curves
+from cnnlib.figures.scatter import bubbles, predicted_vs_measured
 from cnnlib.figures.style import COLOURS, FAINT, new_axes, styled
 
 __all__ = [
@@ -27,20 +27,20 @@ __all__ = [
     "block",
     "bubbles",
     "confusion",
-    "curves",
-    "errors",
-    "field",
+    "feature_maps",
     "filters",
-    "guesses",
-    "heat",
+    "heatmaps",
     "images",
+    "layer_costs",
     "lines",
-    "maps",
     "network",
     "new_axes",
+    "predicted_vs_measured",
+    "predictions",
+    "receptive_field_frames",
     "receptive_fields",
     "source",
     "styled",
-    "trends",
-    "versus",
+    "top5_errors",
+    "training_curves",
 ]

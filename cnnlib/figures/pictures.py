@@ -80,7 +80,7 @@ def filters(w: object, cols: int = 12) -> Axes:
 
 
 @styled
-def maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
+def feature_maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
     """The feature maps (C, H, W) or (1, C, H, W) of one image, each stretched from black to white."""
     x = array(x).astype(float)
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
@@ -90,7 +90,7 @@ def maps(x: object, titles: Sequence[object] = (), cols: int = 8) -> Axes:
 
 
 @styled
-def field(photo: object, spans: Mapping[str, object]) -> Axes:
+def receptive_field_frames(photo: object, spans: Mapping[str, object]) -> Axes:
     """What one unit of each layer sees, as a frame on a photo (3, H, W).
 
     ``spans``: layer name -> ``Span`` (or one a spatial axis), as the rows of a cost carry them. The unit
@@ -187,7 +187,7 @@ def _enlarged(x: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @styled
-def heat(x: object, maps: object, titles: Sequence[object] = (), cols: int = 4) -> Axes:
+def heatmaps(x: object, maps: object, titles: Sequence[object] = (), cols: int = 4) -> Axes:
     """Images ``x`` (N, C, H, W), each under its map of ``maps`` (N, h, w): blue where it is least, yellow where most.
 
     A map covers the whole of its image; each is stretched between its own smallest and largest value.
@@ -203,8 +203,8 @@ def heat(x: object, maps: object, titles: Sequence[object] = (), cols: int = 4) 
 
 
 @styled
-def guesses(rows: Iterable[object], photos: Mapping[str, object]) -> list[Axes]:
-    """Each photo, and a bar for each of its guesses; the axes of the bars come back.
+def predictions(rows: Iterable[object], photos: Mapping[str, object]) -> list[Axes]:
+    """Each photo, and a bar for each of its likeliest classes; the axes of the bars come back.
 
     ``rows``: as ``classify`` gives them. ``photos``: name -> uint8 (3, H, W).
     """

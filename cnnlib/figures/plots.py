@@ -73,7 +73,7 @@ def bars(labels: Sequence[str], values: Sequence[float], xlabel: str, groups: Se
 
 
 @styled
-def errors(rows: Iterable[Mapping]) -> Axes:
+def top5_errors(rows: Iterable[Mapping]) -> Axes:
     """Top-5 errors by year, a bar an entry, and people as a line.
 
     ``rows``: mappings with ``year``, ``entry``, ``top5_error`` (per cent) and ``kind``, which colours the
@@ -102,7 +102,7 @@ def errors(rows: Iterable[Mapping]) -> Axes:
 
 
 @styled
-def trends(cost) -> list[Axes]:
+def layer_costs(cost) -> list[Axes]:
     """Where a network spends: memory, parameters and MACs of each convolution and linear layer.
 
     ``cost``: of :func:`cnnlib.trace`. Three panels, one below the other; layers from left to right in order.
@@ -164,7 +164,9 @@ def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
 
 
 @styled
-def curves(groups: Mapping[str, Sequence[Sequence[float]]], ylabel: str, xlabel: str = "epoch") -> Axes:
+def training_curves(
+    groups: Mapping[str, Sequence[Sequence[float]]], ylabel: str, xlabel: str = "epoch"
+) -> Axes:
     """Runs of several sides: thin lines single runs, thick lines their mean, each side named at its end.
 
     ``groups``: label -> runs, each a list of values at epoch 1, 2, ...; runs of one side are equally long.

@@ -63,7 +63,7 @@ def _agree(ax: Axes, values: Sequence[float], told: str) -> None:
 
 
 @styled
-def versus(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[Axes]:
+def predicted_vs_measured(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[Axes]:
     """Two panels: forward time against MACs, and the measured peak of memory against the predicted one.
 
     ``rows``: of :mod:`cnnlib.measuring`, stored ones or fresh. ``flops``: what the machine can do in a second at

@@ -4,37 +4,36 @@ Outputs of layers, gradients, receptive fields found by experiment, deconvnets, 
 what a trained network sees in a photo. Networks are left as they were.
 """
 
-from cnnlib.insight.aliasing import folded
 from cnnlib.insight.attribution import class_maps, occlusion
-from cnnlib.insight.deconvolution import deconvnet, strongest
+from cnnlib.insight.deconvolution import deconvnet, top_images
 from cnnlib.insight.gradients import (
-    Agreement,
+    GradientAgreement,
     GradientNorm,
-    agreement,
+    gradient_agreement,
     gradient_norms,
     weight_gradients,
 )
-from cnnlib.insight.layer_outputs import activations, filters, misread
-from cnnlib.insight.prediction import Guess, classify
+from cnnlib.insight.layer_outputs import activations, aliased_share, filters
+from cnnlib.insight.prediction import Prediction, classify, misclassified
 from cnnlib.insight.receptive_field import ReceptiveField, reached, receptive_fields
 
 __all__ = [
-    "Agreement",
+    "GradientAgreement",
     "GradientNorm",
-    "Guess",
+    "Prediction",
     "ReceptiveField",
     "activations",
-    "agreement",
+    "aliased_share",
     "class_maps",
     "classify",
     "deconvnet",
     "filters",
-    "folded",
+    "gradient_agreement",
     "gradient_norms",
-    "misread",
+    "misclassified",
     "occlusion",
     "reached",
     "receptive_fields",
-    "strongest",
+    "top_images",
     "weight_gradients",
 ]

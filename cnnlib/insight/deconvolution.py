@@ -87,7 +87,7 @@ def filtered_back(y: Tensor, conv: nn.Conv2d, shape: torch.Size) -> Tensor:
     )
 
 
-def strongest(net: nn.Module, x: Tensor, layer: str, channel: int, count: int = 9) -> Tensor:
+def top_images(net: nn.Module, x: Tensor, layer: str, channel: int, count: int = 9) -> Tensor:
     """The numbers of the ``count`` images among ``x`` (N, C, H, W) at which a unit of this channel fires most.
 
     The network is left as it was. Raises ``ValueError`` as :func:`deconvnet` does.

@@ -29,7 +29,7 @@ def weight_gradients(
 
 
 @dataclass(frozen=True)
-class Agreement:
+class GradientAgreement:
     """Gradients of two batches at one layer: the length of the first, and the cosine between both."""
 
     name: str
@@ -37,11 +37,13 @@ class Agreement:
     cosine: float  # 1: the same way; 0: nothing in common
 
 
-def agreement(net: nn.Module, one: Batch, two: Batch) -> list[Agreement]:
+def gradient_agreement(net: nn.Module, one: Batch, two: Batch) -> list[GradientAgreement]:
     """Do two batches of images want the same change of the weights? A row for each layer, in order."""
     first, second = weight_gradients(net, *one), weight_gradients(net, *two)
     return [
-        Agreement(name, g.norm().item(), F.cosine_similarity(g.flatten(), second[name].flatten(), 0).item())
+        GradientAgreement(
+            name, g.norm().item(), F.cosine_similarity(g.flatten(), second[name].flatten(), 0).item()
+        )
         for name, g in first.items()
     ]
 

@@ -207,10 +207,8 @@ def reached(net: nn.Module, image: tuple[int, int, int], layer: str | None = Non
         while field.start == 0 or field.stop == sides[axis + 1]:  # cut: grow the image along this axis alone
             sides[axis + 1] *= 2
             if sides[axis + 1] > _LARGEST:
-                name = type(net).__name__
-                raise ValueError(
-                    f"{name} sees too much to try, over {_LARGEST // 2} pixels: use cnnlib.trace"
-                )
+                who, most = type(net).__name__, _LARGEST // 2
+                raise ValueError(f"{who} sees too much to try, over {most} pixels: use cnnlib.trace")
             field = _along(_support(twin, sides, layer, last)[0], axis)
         seen.append(len(field))
     return seen[0] if seen[0] == seen[1] else (seen[0], seen[1])
@@ -223,9 +221,7 @@ class ReceptiveField:
     layer: str
     by_formula: int | tuple[int, int]  # side in pixels, from the windows on the way
     by_gradient: int | tuple[int, int]  # side in pixels, from a gradient sent back
-    window: tuple[
-        Span, Span
-    ]  # by formula: the rows and columns that the centre unit sees (``size``, ``start``)
+    window: tuple[Span, Span]  # by formula: the rows and the columns that the centre unit sees
     mask: Tensor = field(repr=False)  # by gradient: the pixels (H, W) of this image that it depends on
 
 

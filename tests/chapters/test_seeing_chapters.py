@@ -29,7 +29,7 @@ def test_trained_filters_look_for_what_a_step_of_four_cannot_carry(trained):
     photos = torch.stack([datasets.photo(name)[:, 16:272, 16:272] / 255 for name in datasets.PHOTOS])
     photos = photos - photos.mean((0, 2, 3), keepdim=True)
     maps = F.conv2d(photos, trained.features[0].weight.detach())
-    pixels, two, four = (probe.folded(x, s).median().item() for x, s in ((photos, 4), (maps, 2), (maps, 4)))
+    pixels, two, four = (probe.aliased_share(x, s).median().item() for x, s in ((photos, 4), (maps, 2), (maps, 4)))
     assert pixels < 0.15 < two and 3 * two < four + 0.05 and four > 0.5
 
 

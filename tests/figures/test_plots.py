@@ -38,7 +38,7 @@ def words(ax):
     return [t.get_text() for t in letters(ax)]
 
 
-def sight(h, w):
+def probed(h, w):
     mask = torch.zeros(h, w, dtype=torch.bool)
     mask[10:15, 20:27] = True
     return SimpleNamespace(layer="conv1", mask=mask, window=(Span(5, 1, 10), Span(7, 1, 20)))
@@ -63,16 +63,20 @@ ERRORS = [
 ]
 DRAW = {
     "bars": lambda: plot.bars(["a", "b"], [1, 20_000], "params"),
-    "errors": lambda: plot.errors(ERRORS),
-    "trends": lambda: plot.trends(COST)[0],
-    "curves": lambda: plot.curves({"plain": [[1, 2], [3, 4]], "residual": [[2, 3], [4, 6]]}, "accuracy"),
+    "top5_errors": lambda: plot.top5_errors(ERRORS),
+    "layer_costs": lambda: plot.layer_costs(COST)[0],
+    "training_curves": lambda: plot.training_curves(
+        {"plain": [[1, 2], [3, 4]], "residual": [[2, 3], [4, 6]]}, "accuracy"
+    ),
     "lines": lambda: plot.lines([1, 2, 3], {"up": [1, 2, 3], "down": [3, 2, 1]}, "depth", "error (%)"),
     "images": lambda: plot.images(torch.rand(3, 1, 8, 8), ["x", "y", "z"]),
     "filters": lambda: plot.filters(NET[0].weight),
-    "maps": lambda: plot.maps(torch.rand(1, 5, 6, 6)),
-    "field": lambda: plot.field(np.zeros((3, 40, 60), np.uint8), {"conv1": Span(11, 4, 0)}),
-    "sights": lambda: plot.receptive_fields(np.zeros((3, 40, 60), np.uint8), [sight(40, 60)] * 2),
-    "versus": lambda: plot.versus(ROWS, 4e10, ["net3", "net8"])[0],
+    "feature_maps": lambda: plot.feature_maps(torch.rand(1, 5, 6, 6)),
+    "receptive_field_frames": lambda: plot.receptive_field_frames(
+        np.zeros((3, 40, 60), np.uint8), {"conv1": Span(11, 4, 0)}
+    ),
+    "receptive_fields": lambda: plot.receptive_fields(np.zeros((3, 40, 60), np.uint8), [probed(40, 60)] * 2),
+    "predicted_vs_measured": lambda: plot.predicted_vs_measured(ROWS, 4e10, ["net3", "net8"])[0],
     "confusion": lambda: plot.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
 }
 
@@ -127,7 +131,7 @@ def test_bars_are_as_long_as_their_values_and_say_them():
 
 
 def test_errors_stand_by_year_and_people_are_a_line():
-    ax = plot.errors(ERRORS)
+    ax = plot.top5_errors(ERRORS)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["2011  XRCE", "2015  ResNet"]
     assert sorted(bar.get_width() for bar in ax.patches) == [3.57, 25.8]
     assert [line.get_xdata()[0] for line in ax.lines] == [5.1]
@@ -135,7 +139,7 @@ def test_errors_stand_by_year_and_people_are_a_line():
 
 
 def test_trends_show_each_layer_with_arithmetic_once():
-    axes = plot.trends(COST)
+    axes = plot.layer_costs(COST)
     memory, params, macs = ([bar.get_height() for bar in ax.patches] for ax in axes)
     assert (
         memory == [8 * 36 * 4, 5 * 4]
@@ -144,16 +148,16 @@ def test_trends_show_each_layer_with_arithmetic_once():
     )
     assert axes[0].patches[0].get_facecolor() != axes[0].patches[1].get_facecolor()
     with pytest.raises(ValueError, match="no convolution or linear layer"):
-        plot.trends(cnnlib.trace(nn.ReLU(), (3, 8, 8)))
+        plot.layer_costs(cnnlib.trace(nn.ReLU(), (3, 8, 8)))
 
 
 def test_curves_show_every_run_and_the_mean():
-    ax = plot.curves({"plain": [[1, 2], [3, 4]], "residual": [[5, 6]]}, "accuracy")
+    ax = plot.training_curves({"plain": [[1, 2], [3, 4]], "residual": [[5, 6]]}, "accuracy")
     thick = {line.get_label(): list(line.get_ydata()) for line in ax.lines if line.get_linewidth() > 2}
     assert thick == {"plain": [2, 3], "residual": [5, 6]} and len(ax.lines) == 5
     assert list(ax.lines[0].get_xdata()) == [1, 2] and ax.get_xlabel() == "epoch"
     with pytest.raises(ValueError, match="equally long"):
-        plot.curves({"plain": [[1, 2], [3]]}, "accuracy")
+        plot.training_curves({"plain": [[1, 2], [3]]}, "accuracy")
 
 
 def test_the_names_of_lines_do_not_touch():
@@ -199,14 +203,14 @@ def test_filters_and_maps_are_each_stretched():
     w = torch.stack([torch.linspace(-1e-3, 1e-3, 12).view(3, 2, 2), torch.linspace(5, 50, 12).view(3, 2, 2)])
     sheet = np.asarray(plot.filters(w).get_images()[0].get_array())
     assert sheet[:, :2].min() == sheet[:, 3:].min() == 0 and sheet[:, :2].max() == sheet[:, 3:].max() == 1
-    assert (np.asarray(plot.maps(torch.ones(1, 3, 3)).get_images()[0].get_array()) == 0.5).all()
+    assert (np.asarray(plot.feature_maps(torch.ones(1, 3, 3)).get_images()[0].get_array()) == 0.5).all()
     with pytest.raises(ValueError, match="maps of one image"):
-        plot.maps(torch.zeros(2, 3, 4, 4))
+        plot.feature_maps(torch.zeros(2, 3, 4, 4))
 
 
 def test_a_field_is_drawn_where_the_unit_looks():
     spans = {"conv1": Span(11, 4, -2), "wide": (Span(5, 1, 0), Span(9, 1, 0)), "all": Span(500, 32, 0)}
-    ax = plot.field(np.zeros((3, 100, 200), np.uint8), spans)
+    ax = plot.receptive_field_frames(np.zeros((3, 100, 200), np.uint8), spans)
     frames = {
         p.get_label(): p for p in ax.patches if isinstance(p, Rectangle) and not p.get_label().startswith("_")
     }
@@ -220,7 +224,7 @@ def test_a_field_is_drawn_where_the_unit_looks():
 
 def test_sights_leave_bright_what_the_gradient_reached_and_frame_the_formula():
     photo = np.full((3, 40, 60), 200, np.uint8)
-    ax = plot.receptive_fields(photo, [sight(40, 60)])
+    ax = plot.receptive_fields(photo, [probed(40, 60)])
     tile = np.asarray(ax.get_images()[0].get_array())[:40, :60]
     bright, frame = np.isclose(tile, 200 / 255).all(-1), np.isclose(tile, to_rgb(style.COLOURS[4])).all(-1)
     assert bright[10:15, 20:27].all() and bright.sum() == 35
@@ -231,7 +235,7 @@ def test_sights_leave_bright_what_the_gradient_reached_and_frame_the_formula():
 
 
 def test_versus_sets_each_network_against_its_prediction():
-    time, memory = plot.versus(ROWS, 4e10, ["net3", "net8"])
+    time, memory = plot.predicted_vs_measured(ROWS, 4e10, ["net3", "net8"])
     dots, line = time.lines
     assert list(dots.get_xdata()) == [r["macs"] for r in ROWS]
     assert list(dots.get_ydata()) == [1e3 * r["forward"] for r in ROWS]
@@ -247,7 +251,7 @@ def test_versus_sets_each_network_against_its_prediction():
         a, b = (t.get_window_extent() for t in names)
         assert not a.overlaps(b)
     with pytest.raises(ValueError, match="named has net9"):
-        plot.versus(ROWS, 4e10, ["net9"])
+        plot.predicted_vs_measured(ROWS, 4e10, ["net9"])
 
 
 def test_a_confusion_matrix_shows_its_counts():

@@ -108,7 +108,7 @@ def test_gains_are_those_of_a_transform_and_the_window_mends_the_chapter_s_measu
     maps = F.conv2d(photo - photo.mean((2, 3), keepdim=True), trained)
     line = torch.tensor(window)
     soft = F.conv2d(maps.transpose(0, 1), torch.outer(line, line)[None, None]).transpose(0, 1)
-    before, after = (probe.folded(m, zf.constants["STEP"]).median().item() for m in (maps, soft))
+    before, after = (probe.aliased_share(m, zf.constants["STEP"]).median().item() for m in (maps, soft))
     assert before > 0.5 and after < 0.1
 
 

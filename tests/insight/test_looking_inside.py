@@ -100,10 +100,10 @@ def test_transposed_filters_are_the_transpose(kernel, stride, pad, n):
     assert torch.isclose((out * b).sum(), (a * filtered_back(b, conv, a.shape)).sum())
 
 
-def test_the_strongest_images_are_those_of_the_largest_maxima(net, x):
+def test_the_top_images_are_those_of_the_largest_maxima(net, x):
     maxima = probe.activations(net, x, ["3"])["3"][:, 5].flatten(1).amax(1)
-    assert probe.strongest(net, x, "3", 5, 2).tolist() == maxima.argsort(descending=True)[:2].tolist()
-    assert len(probe.strongest(net, x, "3", 5)) == 3
+    assert probe.top_images(net, x, "3", 5, 2).tolist() == maxima.argsort(descending=True)[:2].tolist()
+    assert len(probe.top_images(net, x, "3", 5)) == 3
 
 
 def test_looking_leaves_the_network_and_the_images_as_they_were(net, x):
@@ -208,13 +208,13 @@ def wave(period, n=96, axis=3):
 
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_what_is_finer_than_two_samples_a_period_is_folded(axis, stride):
-    assert probe.folded(wave(3.2 * stride, axis=axis), stride).item() < 0.02
-    share = probe.folded(wave(1.4 * stride, axis=axis), stride).item()
+def test_what_is_finer_than_two_samples_a_period_is_aliased(axis, stride):
+    assert probe.aliased_share(wave(3.2 * stride, axis=axis), stride).item() < 0.02
+    share = probe.aliased_share(wave(1.4 * stride, axis=axis), stride).item()
     assert share > 0.98 if stride > 1 else share < 0.02  # of single pixels nothing is too fine
 
 
-def test_folding_is_what_sampling_does():
+def test_aliasing_is_what_sampling_does():
     """A wave of 16 / 5 pixels, seen at every fourth, is the wave of 16 pixels: no sample differs."""
     fine, slow = (torch.cos(2 * torch.pi * torch.arange(64) / period) for period in (16 / 5, 16))
     assert torch.allclose(fine[::4], slow[::4], atol=1e-4) and not torch.allclose(fine, slow, atol=0.5)
@@ -222,10 +222,10 @@ def test_folding_is_what_sampling_does():
 
 def test_channels_are_counted_apart_and_a_flat_map_has_no_pattern():
     maps = torch.cat([wave(3), wave(40), torch.ones(1, 1, 96, 96)], 1)
-    first, second, flat = probe.folded(maps, 4).tolist()
+    first, second, flat = probe.aliased_share(maps, 4).tolist()
     assert first > 0.95 and second < 0.05 and 0 <= flat <= 1
     with pytest.raises(ValueError, match="need \\(N, C, H, W\\)"):
-        probe.folded(maps[0], 4)
+        probe.aliased_share(maps[0], 4)
 
 
 # Drawing
@@ -234,10 +234,10 @@ def test_channels_are_counted_apart_and_a_flat_map_has_no_pattern():
 def test_a_heat_map_covers_its_image_and_is_yellow_where_it_is_high():
     maps = torch.zeros(1, 2, 2)
     maps[0, 0, 1] = 1
-    ax = plot.heat(torch.full((1, 1, 20, 20), 0.5), maps, ["a title"])
+    ax = plot.heatmaps(torch.full((1, 1, 20, 20), 0.5), maps, ["a title"])
     drawn = ax.images[0].get_array()
     red, blue = drawn[..., 0], drawn[..., 2]
     assert red[2, 17] > blue[2, 17] and red[17, 2] < blue[17, 2]
     assert [t.get_text() for t in ax.texts] == ["a title"]
     with pytest.raises(ValueError, match="need one map an image"):
-        plot.heat(torch.zeros(2, 1, 8, 8), maps)
+        plot.heatmaps(torch.zeros(2, 1, 8, 8), maps)

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 import cnnlib
 from cnnlib import datasets, plot
 from cnnlib.cli import commands
-from cnnlib.insight.prediction import Guess, classify, opened
+from cnnlib.insight.prediction import Prediction, classify, open_photo
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_rows_are_in_order_and_probabilities(told):
 def test_the_preprocessing_by_hand(told):
     """Resize to 256, middle 224 x 224, mean and deviation of ImageNet: written out with other functions."""
     net = cnnlib.build("squeezenet1_1", weights="bundled").eval()
-    image = opened("temple")
+    image = open_photo("temple")
     scale = 256 / min(image.size)
     image = image.resize([int(scale * side) for side in image.size], Image.Resampling.BILINEAR)
     left, top = ((side - 224) / 2 for side in image.size)
@@ -54,7 +54,7 @@ def test_the_preprocessing_by_hand(told):
 
 
 def test_a_file_is_turned_as_its_camera_says(tmp_path, told):
-    upright = opened("coffee")
+    upright = open_photo("coffee")
     lying = upright.transpose(Image.Transpose.ROTATE_90)
     orientation = Image.Exif()
     orientation[0x0112] = 6  # turn by 270 degrees to see it
@@ -79,7 +79,7 @@ def test_what_is_no_photo_is_refused_in_one_sentence(tmp_path):
 
 
 def test_the_command_prints_five_bars_a_photo(capsys):
-    assert commands.main(["classify", "coffee", "cat", "--best", "3"]) == 0
+    assert commands.main(["classify", "coffee", "cat", "--top", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith("  ")] == ["coffee", "cat"] and len(lines) == 8
     name, share, bar = lines[1].split()
@@ -93,7 +93,7 @@ def test_the_command_prints_five_bars_a_photo(capsys):
 def test_the_command_takes_a_network_with_public_weights(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        "cnnlib.insight.classify", lambda *args: seen.append(args) or [Guess("cat", 1, "goldfish", 1.0)]
+        "cnnlib.insight.classify", lambda *args: seen.append(args) or [Prediction("cat", 1, "goldfish", 1.0)]
     )
     for words in (["resnet50"], ["resnet50", "--weights", "IMAGENET1K_V1"], ["squeezenet1_1"]):
         assert commands.main(["classify", "cat", "--network", *words]) == 0
@@ -103,13 +103,17 @@ def test_the_command_takes_a_network_with_public_weights(monkeypatch, capsys):
 
 
 def test_the_chart_has_a_bar_a_guess_of_its_length():
-    rows = [Guess("a", 1, "goldfish", 0.75), Guess("a", 2, "tench", 0.25), Guess("b", 3, "hen", 0.5)]
+    rows = [
+        Prediction("a", 1, "goldfish", 0.75),
+        Prediction("a", 2, "tench", 0.25),
+        Prediction("b", 3, "hen", 0.5),
+    ]
     photos = {name: np.zeros((3, 8, 9), np.uint8) for name in "ab"}
-    first, second = plot.guesses(rows, photos)
+    first, second = plot.predictions(rows, photos)
     behind, bars = first.patches[:2], first.patches[2:]
     assert [b.get_width() for b in bars] == [0.75, 0.25] and {b.get_width() for b in behind} == {1}
     assert {t.get_text() for t in first.texts} == {"goldfish", "75%", "tench", "25%"}
     assert len(second.texts) == 2
     with pytest.raises(ValueError, match="photos has a: need one for each of a, b"):
-        plot.guesses(rows, {"a": photos["a"]})
+        plot.predictions(rows, {"a": photos["a"]})
     plt.close("all")

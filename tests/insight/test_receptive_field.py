@@ -193,13 +193,13 @@ def test_filters_are_a_copy_of_the_first_convolution():
         probe.filters(nn.Linear(2, 2))
 
 
-def test_misread_finds_the_wrong_ones():
+def test_misclassified_finds_the_wrong_ones():
     net = nn.Sequential(nn.Flatten(), nn.Linear(3, 3, bias=False))
     with torch.no_grad():
         net[1].weight.copy_(torch.eye(3))
     images = SimpleNamespace(x=torch.eye(3).repeat(100, 1)[:, None, None], y=torch.arange(300) % 3)
     images.y[7], images.y[299] = 0, 0
-    wrong, predicted = probe.misread(net, images)
+    wrong, predicted = probe.misclassified(net, images)
     assert wrong.tolist() == [7, 299] and predicted.tolist() == [1, 2] and net.training
 
 
