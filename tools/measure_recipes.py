@@ -17,7 +17,7 @@ from kept_rows import keep
 from torch import Generator
 
 import cnnlib
-from cnnlib.measuring.instruments import find_device, timed
+from cnnlib.measuring.instruments import find_device, time_call
 from cnnlib.table import Table
 from cnnlib.training.distributed import World
 from cnnlib.training.recipe import Recipe
@@ -37,7 +37,7 @@ def seconds(name, recipe, batch, device, steps):
     y = torch.randint(10, (batch,), generator=draw).to(device)
     step = Step(net, recipe, World())
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    times = [timed(lambda: step(x, y, 0.01, batch, draw), device, clock) for _ in range(steps + 2)]
+    times = [time_call(lambda: step(x, y, 0.01, batch, draw), device, clock) for _ in range(steps + 2)]
     return median(times[2:])
 
 

@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the same rounding everywhere, and two notebooks at once do not fight for cores
     "OMP_WAIT_POLICY": "PASSIVE",
     "PYTHONHASHSEED": "0",
+    "TQDM_DISABLE": "1",  # no progress bars in stored outputs
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 

@@ -85,27 +85,27 @@ class Clothes(Dataset):
         return self.transform(image), int(self.labels[index])
 
 
-def judged(net, loader, count, team):
+def judged(net, loader, count, world):
     net.eval()
     right = torch.zeros(())
     with torch.no_grad():
         for x, y in loader:
             right += (net(x).argmax(1) == y).sum()
-    return team.total(right).item() / count
+    return world.all_reduce(right).item() / count
 
 
 def plain(net, learn, judge, setting):
     """The accuracy after each epoch."""
     torch.manual_seed(setting.seed)
-    team, workers = distributed.world(), int(setting.loop)
+    world, workers = distributed.current_world(), int(setting.loop)
     changes = transforms.RandomCrop(28, padding=PAD), transforms.RandomHorizontalFlip()
     kept = {"num_workers": workers, "persistent_workers": workers > 0}
     learning, share, model = Clothes(learn, *changes), None, net
-    if team.size > 1:
-        share = DistributedSampler(learning, team.size, team.rank, seed=setting.seed)
+    if world.size > 1:
+        share = DistributedSampler(learning, world.size, world.rank, seed=setting.seed)
         model = nn.parallel.DistributedDataParallel(net)
-    loader = DataLoader(learning, setting.batch // team.size, share is None, share, **kept)
-    tests = DataLoader(Clothes(judge[team.rank :: team.size]), 512, **kept)
+    loader = DataLoader(learning, setting.batch // world.size, share is None, share, **kept)
+    tests = DataLoader(Clothes(judge[world.rank :: world.size]), 512, **kept)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=MOMENTUM, weight_decay=DECAY)
     done = 0
     for epoch in range(setting.epochs):
@@ -119,7 +119,7 @@ def plain(net, learn, judge, setting):
             loss.backward()
             optimiser.step()
             done += 1
-        yield judged(net, tests, len(judge), team)
+        yield judged(net, tests, len(judge), world)
 
 
 def cpu_seconds():
@@ -140,7 +140,7 @@ def own_bytes():
 def run(setting):
     """Seconds and accuracy after each epoch, seconds of all processors, and bytes at most, over all processes."""
     learn, judge = datasets.fashion_mnist()
-    learn = learn.take(setting.images)
+    learn = learn.head(setting.images)
     with seeded(setting.seed):
         net = built(setting.network)
     net(learn.x[: setting.batch])  # what torch sets up on first use belongs to neither loop
@@ -151,14 +151,14 @@ def run(setting):
         workers = own_bytes()  # they end with the loop
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + workers
     spent = torch.tensor([cpu_seconds() - busy, most], dtype=torch.float64)
-    busy, size = distributed.world().total(spent).tolist()
+    busy, size = distributed.current_world().all_reduce(spent).tolist()
     return {"epochs": epochs, "cpu_seconds": busy, "bytes": round(size)}
 
 
 def main():
-    with distributed.joined("cpu"):
+    with distributed.process_group("cpu"):
         found = run(Setting(**json.loads(sys.argv[1])))
-        if distributed.world().first:
+        if distributed.current_world().is_main:
             print(json.dumps(found))
 
 

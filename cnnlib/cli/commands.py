@@ -18,14 +18,14 @@ from cnnlib.cli import grade as grading
 
 def classify(args: argparse.Namespace) -> int:
     """Print the classes that a trained network finds most likely in each photo."""
-    from cnnlib.insight import classify as guesses
+    from cnnlib.insight import classify as predictions
     from cnnlib.models import weights
 
     label = args.weights or ("bundled" if args.network in weights.BUNDLED else "DEFAULT")
-    rows = guesses(args.photos, args.network, label, args.best)
+    rows = predictions(args.photos, args.network, label, args.top)
     width = max(len(row.name) for row in rows)
     for i, row in enumerate(rows):
-        if i % args.best == 0:
+        if i % args.top == 0:
             print(row.photo)
         print(f"  {row.name:{width}} {row.probability:6.1%} {'#' * round(40 * row.probability)}".rstrip())
     return 0
@@ -54,9 +54,9 @@ def _findings() -> Iterator[tuple[bool, str]]:
             yield True, f"{name} {module.__version__}"
     from cnnlib import images, resources
     from cnnlib.grading import jails
-    from cnnlib.training import device
+    from cnnlib.training import find_device
 
-    device()
+    find_device()
     problems = resources.damaged()
     yield not problems, "; ".join(problems) or "the shipped files are whole"
     for name in train.SETS:
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LABEL",
         help="such as IMAGENET1K_V1 (default: those with the course, else the newest)",
     )
-    sub.add_argument("--best", type=int, default=5, metavar="N", help="classes a photo (default 5)")
+    sub.add_argument("--top", type=int, default=5, metavar="N", help="classes a photo (default 5)")
     sub.set_defaults(main=classify)
 
     train.add_parsers(commands)

@@ -26,10 +26,10 @@ def _images(args: argparse.Namespace):
     return getattr(datasets, args.data)(full=args.full or args.download, download=args.download)
 
 
-def _plan(args: argparse.Namespace):
+def _setup(args: argparse.Namespace):
     """Images and recipe, with what the command line says in place of what the recipe says."""
-    from cnnlib import models
-    from cnnlib.training import RECIPES, PiecewiseLinear, Places, Plan, Recipe
+    from cnnlib import images, models
+    from cnnlib.training import RECIPES, PiecewiseLinear, Recipe, Setup
 
     changed = {flag: True for flag in SPEED if getattr(args, flag)}
     changed |= {name: getattr(args, name) for name in ("epochs", "batch") if getattr(args, name) is not None}
@@ -39,7 +39,7 @@ def _plan(args: argparse.Namespace):
                 f"--recipe {args.recipe} is for a folder of images: leave it out with --data {args.data}"
             )
         recipe = Recipe(5, PiecewiseLinear((0, 0.2, 1), (0, args.lr or 0.05, 0)), 64)
-        plan = Plan(*_images(args), recipe)
+        setup = Setup(*_images(args), recipe)
     elif not args.recipe:
         raise ValueError(
             f"--data {args.data} is no set of the course ({', '.join(SETS)}): a folder needs --recipe"
@@ -49,22 +49,22 @@ def _plan(args: argparse.Namespace):
             f"--lr {args.lr}: the recipe {args.recipe} has rates of its own; leave one of the two out"
         )
     else:
-        places = Places(args.data, args.workers, args.skip_unreadable)
-        plan = RECIPES[args.recipe](places, models.image_shape(args.name)[-1])
-    return replace(plan, recipe=replace(plan.recipe, seed=args.seed, **changed))
+        folders = images.train_and_val(args.data, args.skip_unreadable)
+        setup = RECIPES[args.recipe](*folders, models.image_shape(args.name)[-1], args.workers)
+    return replace(setup, recipe=replace(setup.recipe, seed=args.seed, **changed))
 
 
-def _say_skipped(images) -> None:
+def _report_skipped(images) -> None:
     skipped = getattr(getattr(images, "dataset", None), "skipped", ())
     if skipped:
         print(f"skipped {len(skipped)} unreadable files, such as {skipped[0]}")
 
 
-def _built(name: str, images):
+def _build_for(name: str, images):
     """A network for these images: as many outputs as there are classes, where it can have them."""
     from cnnlib import models
 
-    count, image = len(images.classes), images.first()
+    count, image = len(images.classes), images.example()
     options = {"num_classes": count, "in_channels": image.shape[1]}
     return models.build(name, **{key: value for key, value in options.items() if key in models.options(name)})
 
@@ -72,59 +72,60 @@ def _built(name: str, images):
 def train(args: argparse.Namespace) -> int:
     """Train a network and print a line an epoch; under torchrun, on several devices."""
     from cnnlib import training
-    from cnnlib.training import joined, world
+    from cnnlib.training import current_world, process_group
 
     with (
-        joined(args.device) as device,
-        nullcontext() if world().first else redirect_stdout(io.StringIO()),
+        process_group(args.device) as device,
+        nullcontext() if current_world().is_main else redirect_stdout(io.StringIO()),
     ):
-        home = training.device(device)
-        plan = _plan(args)
-        _say_skipped(plan.train_set)
+        device = training.find_device(device)
+        setup = _setup(args)
+        _report_skipped(setup.train_set)
         with training.seeded(args.seed):
-            net = _built(args.name, plan.train_set).to(home)
-        rows = training.train(net, plan.train_set, plan.valid_set, plan.recipe, checkpoint=args.checkpoint)
+            net = _build_for(args.name, setup.train_set).to(device)
+        rows = training.train(net, setup.train_set, setup.valid_set, setup.recipe, checkpoint=args.checkpoint)
         for row in rows:
             print(
-                f"epoch {row.epoch}/{plan.recipe.epochs:g}  loss {row.train_loss:.4f}  train {row.train_acc:.2%}"
+                f"epoch {row.epoch}/{setup.recipe.epochs:g}  loss {row.train_loss:.4f}  train {row.train_acc:.2%}"
                 f"  test {row.valid_acc:.2%}  {row.seconds:.1f} s",
                 flush=True,
             )
     return 0
 
 
-def _judged(args: argparse.Namespace, classes: list[str] | None, view, scaling: dict):
+def _evaluation_images(args: argparse.Namespace, classes: list[str] | None, transform, normalisation: dict):
     """The images to judge on; ``classes``: those of the training run, if they are known."""
-    from cnnlib.images import Stream, folder
+    from cnnlib.images import Stream, image_folder
 
     if args.data in SETS:
         return _images(args)[1]
     root = Path(args.data, "val") if Path(args.data, "val").is_dir() else args.data
-    files = folder(root, classes, args.skip_unreadable)
-    return Stream(files, files.classes, view, args.workers, **scaling)
+    files = image_folder(root, classes, args.skip_unreadable)
+    return Stream(files, files.classes, transform, args.workers, **normalisation)
 
 
-def _public(args: argparse.Namespace):
+def _published(args: argparse.Namespace):
     """A network with weights that somebody published, and images prepared for them."""
     from cnnlib import models
-    from cnnlib.images import fixed
+    from cnnlib.images import deterministic
     from cnnlib.models import weights
 
     found = weights.find(args.name, args.weights)
-    return models.build(args.name, weights=args.weights), _judged(args, None, fixed(found.transform), {})
+    images = _evaluation_images(args, None, deterministic(found.transform), {})
+    return models.build(args.name, weights=args.weights), images
 
 
-def _own(args: argparse.Namespace):
+def _from_file(args: argparse.Namespace):
     """A network with weights from a file, and images prepared as in its training, or as is usual for ImageNet."""
     from cnnlib import models
-    from cnnlib.images import centre
-    from cnnlib.training import MEAN, STD, checkpoint, short_side
+    from cnnlib.images import centre_crop
+    from cnnlib.training import IMAGENET_MEAN, IMAGENET_STD, checkpoint, resize_side
 
     state, size = checkpoint.load(args.weights), models.image_shape(args.name)[-1]
-    scaling = state.get("scaling") or {"mean": MEAN, "std": STD}
+    normalisation = state.get("normalisation") or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     classes = state["images"]["classes"] if "images" in state else None
-    images = _judged(args, classes, centre(short_side(size), size), scaling)
-    net = _built(args.name, images)
+    images = _evaluation_images(args, classes, centre_crop(resize_side(size), size), normalisation)
+    net = _build_for(args.name, images)
     try:
         net.load_state_dict(checkpoint.weights(args.weights))
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -138,11 +139,11 @@ def evaluate(args: argparse.Namespace) -> int:
     import torch
     from torch.nn import functional as F
 
-    from cnnlib.training import check_set, device, evaluating, predict
+    from cnnlib.training import check_set, evaluating, find_device, predict
 
-    net, images = _own(args) if Path(args.weights).exists() else _public(args)
-    net = net.to(device(args.device))
-    _say_skipped(images)
+    net, images = _from_file(args) if Path(args.weights).exists() else _published(args)
+    net = net.to(find_device(args.device))
+    _report_skipped(images)
     with evaluating(net):
         check_set(net, images, "the set")
     logits = predict(net, images, args.batch).cpu()

@@ -50,7 +50,7 @@ EXPERIMENTS = {
         {"VGG": Side(vgg), "GoogLeNet": Side(googlenet), "ResNet": Side(resnet)},
         tuple(combinations(("VGG", "GoogLeNet", "ResNet"), 2)),
         Recipe(epochs=5, batch=32),
-        rates=(0.03, 0.1),
+        rates=(0.01, 0.03, 0.1),
         views={"plain": predict},
     ),
     "ensembles-views": Experiment(
@@ -60,12 +60,12 @@ EXPERIMENTS = {
         {"as they are": Side(vgg), "flipped and shifted": Side(vgg, (flip, crop(2)))},
         (("flipped and shifted", "as they are"),),
         Recipe(epochs=5, batch=32),
-        rates=(0.03, 0.1),
+        rates=(0.01, 0.03, 0.1),
         views={
             "once": predict,
-            "mirrored": partial(ensemble.looked, views=ensemble.mirrored()),
-            "ten crops": partial(ensemble.looked, views=ensemble.ten_crops(2)),
-            "three sizes": partial(ensemble.looked, views=ensemble.sizes(24, 28, 32)),
+            "mirrored": partial(ensemble.average_views, views=ensemble.mirrored()),
+            "ten crops": partial(ensemble.average_views, views=ensemble.ten_crops(2)),
+            "three sizes": partial(ensemble.average_views, views=ensemble.sizes(24, 28, 32)),
         },
     ),
 }

@@ -18,7 +18,7 @@ def _vgg_windows(question: str, **choices: object) -> Experiment:
     """Windows of 3 x 3 and of 7 x 7 that see the same; the large ones are narrower, so that the MACs agree."""
 
     def side(**size: object) -> Side:
-        return Side(partial(suited, "relu", vgg.windows, **size, **choices))
+        return Side(partial(suited, vgg.windows, **size, **choices))
 
     small = {"kernel": 3, "depth": 3, "width": 16}
     return Experiment(
@@ -34,15 +34,15 @@ def _vgg_windows(question: str, **choices: object) -> Experiment:
 
 
 def _vgg_twin(name: str, norm: bool) -> Side:
-    return Side(partial(suited, "relu", vgg.twin, depths=vgg.DEPTHS[name], norm=norm))
+    return Side(partial(suited, vgg.twin, depths=vgg.DEPTHS[name], norm=norm))
 
 
 def _vgg_features(taught: bool) -> nn.Module:
     """VGG's convolutions under a new linear layer; ``taught`` on 2,000 images of clothes, or as they started."""
-    build = partial(suited, "relu", vgg.small)
+    build = partial(suited, vgg.small)
     if taught:
         rate = PiecewiseLinear((0, 0.2, 1), (0, 0.03, 0))
-        clothes = fashion_mnist()[0].take(2000)
+        clothes = fashion_mnist()[0].head(2000)
         net = pretrained(build, clothes, Recipe(epochs=4, batch=32, lr=rate))
     else:
         net = build()
@@ -72,7 +72,7 @@ EXPERIMENTS = {
             ("vgg19 + BN", "vgg19"),
         ),  # fmt: skip
         Recipe(epochs=8, batch=32),
-        rates=(0.01, 0.03, 0.1),
+        rates=(0.003, 0.01, 0.03),
         unequal="the question is what more layers bring; they cost more",
     ),
     "vgg-transfer": Experiment(

@@ -4,12 +4,12 @@ Small sets lie in memory (``Images``), large ones are read as they are needed (`
 size of any image; augmentation changes whole batches at random.
 """
 
-from cnnlib.images.augmentation import Augment, colour_pca, crop, cutout, flip, mix
+from cnnlib.images.augmentation import Augment, colour_pca, crop, cutout, flip, mixup
 from cnnlib.images.datasets import (
-    CLOTHES,
-    DIGITS,
+    CIFAR10_CLASSES,
+    FASHION_CLASSES,
+    MNIST_CLASSES,
     PHOTOS,
-    THINGS,
     Images,
     Split,
     cifar10,
@@ -18,33 +18,34 @@ from cnnlib.images.datasets import (
     mnist,
     photo,
 )
-from cnnlib.images.folders import Folder, folder
-from cnnlib.images.preprocessing import centre, fixed, scale_crop
-from cnnlib.images.stream import Stream, View
+from cnnlib.images.folders import ImageFolder, image_folder, train_and_val
+from cnnlib.images.preprocessing import centre_crop, deterministic, random_scale_crop
+from cnnlib.images.stream import Stream, Transform
 
 __all__ = [
     "Augment",
-    "CLOTHES",
-    "DIGITS",
-    "Folder",
+    "CIFAR10_CLASSES",
+    "FASHION_CLASSES",
+    "ImageFolder",
     "Images",
+    "MNIST_CLASSES",
     "PHOTOS",
     "Split",
     "Stream",
-    "THINGS",
-    "View",
-    "centre",
+    "Transform",
+    "centre_crop",
     "cifar10",
     "colour_pca",
     "crop",
     "cutout",
+    "deterministic",
     "fashion_14",
     "fashion_mnist",
-    "fixed",
     "flip",
-    "folder",
-    "mix",
+    "image_folder",
+    "mixup",
     "mnist",
     "photo",
-    "scale_crop",
+    "random_scale_crop",
+    "train_and_val",
 ]

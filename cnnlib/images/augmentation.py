@@ -61,7 +61,7 @@ def cutout(size: int) -> Augment:
     return partial(_cutout, size=size)
 
 
-def mix(x: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor, float]:
+def mixup(x: Tensor, generator: Generator, alpha: float) -> tuple[Tensor, Tensor, float]:
     """Mixup: each image times s, plus another one of the batch times 1 - s.
 
     Gives the images, the positions of the partners (N,), and s, one draw of Beta(``alpha``, ``alpha``) a batch.

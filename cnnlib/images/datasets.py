@@ -21,12 +21,12 @@ from cnnlib import resources
 from cnnlib.images import downloads
 
 PHOTOS = ("astronaut", "cameraman", "cat", "coffee", "flower", "hopper", "rocket", "temple")
-DIGITS = tuple("0123456789")
-CLOTHES = (
+MNIST_CLASSES = tuple("0123456789")
+FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
-THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,31 +70,31 @@ class Images:
         shape = "\u00d7".join(map(str, self.x.shape[1:]))
         return f"Images({len(self):,} of {shape}, {len(self.classes)} classes, {self.x.device})"
 
-    def take(self, n: int) -> Images:
+    def head(self, n: int) -> Images:
         """The first ``n`` images; raises ``ValueError`` if there are fewer."""
         if not 0 < n <= len(self):
             raise ValueError(f"n={n}: need 1 to {len(self)}, the images there are")
         return self[:n]
 
-    def first(self) -> Tensor:
+    def example(self) -> Tensor:
         """One image, (1, C, H, W)."""
         return self.x[:1]
 
-    def highest(self) -> int:
+    def max_label(self) -> int:
         """The highest label there is."""
         return int(self.y.max())
 
-    def batches(self, parts: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """x and y of the images at each of ``parts``, positions (N,). ``seed`` is for images read at random sizes."""
-        for part in parts:
-            index = part.to(self.x.device)
+    def batches(self, indices: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """x and y of the images at each of ``indices``, (N,). ``seed`` is for images read at random sizes."""
+        for index in indices:
+            index = index.to(self.x.device)
             yield self.x[index], self.y[index]
 
-    def identity(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """What a checkpoint remembers of the images it was trained on."""
         return {"count": len(self), "classes": list(self.classes)}
 
-    def scaling(self) -> dict[str, Tensor]:
+    def normalisation(self) -> dict[str, Tensor]:
         """What is taken off the pixels and what they are divided by: nothing."""
         return {}
 
@@ -158,17 +158,21 @@ def mnist(full: bool = False, root: Root = None, download: bool = False) -> Spli
     need be. Raises ``ValueError`` naming file and folder if a file is missing or damaged.
     """
     if not full:
-        return _subset("mnist_5k.npz", DIGITS, root, download)
+        return _subset("mnist_5k.npz", MNIST_CLASSES, root, download)
     folder = _folder(root, "MNIST/raw", "train-images")
-    return _split(downloads.idx(folder, downloads.MNIST_FILES, downloads.MNIST_URLS, download), DIGITS)
+    return _split(
+        downloads.read_idx(folder, downloads.MNIST_FILES, downloads.MNIST_URLS, download), MNIST_CLASSES
+    )
 
 
 def fashion_mnist(full: bool = False, root: Root = None, download: bool = False) -> Split:
     """Photos of clothes, 28 x 28 grey; arguments as in ``mnist``."""
     if not full:
-        return _subset("fashion_mnist_5k.npz", CLOTHES, root, download)
+        return _subset("fashion_mnist_5k.npz", FASHION_CLASSES, root, download)
     folder = _folder(root, "FashionMNIST/raw", "train-images")
-    return _split(downloads.idx(folder, downloads.FASHION_FILES, downloads.FASHION_URLS, download), CLOTHES)
+    return _split(
+        downloads.read_idx(folder, downloads.FASHION_FILES, downloads.FASHION_URLS, download), FASHION_CLASSES
+    )
 
 
 def fashion_14() -> Split:
@@ -182,4 +186,4 @@ def cifar10(root: Root = None, download: bool = False) -> Split:
     Arguments and errors as in ``mnist(full=True)``.
     """
     folder = _folder(root, "cifar-10-batches-py", "data_batch")
-    return _split(downloads.cifar10(folder, download), THINGS)
+    return _split(downloads.read_cifar10(folder, download), CIFAR10_CLASSES)

@@ -1,8 +1,8 @@
 """The original files of the public sets: found in torchvision's folders, checked, and fetched when asked to.
 
 Checksums are those of the unpacked files, so a copy that was packed again is as good as the first one. A
-file is never used before it is verified. (torchvision's own loaders trust any unpacked file, have no
-time-out, and draw progress bars.)
+file is never used before it is verified. (torchvision's own loaders trust any unpacked file, and have no
+time-out.)
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import pickle
 import tarfile
-import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPException
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import numpy as np
 
-TIMEOUT = 30  # seconds without an answer
+from cnnlib import resources
 
 MNIST_URLS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://yann.lecun.com/exdb/mnist/")
 MNIST_FILES = {
@@ -50,7 +46,7 @@ CIFAR_FILES = {
 }
 
 
-def checked(name: str, content: bytes, md5: str) -> bytes:
+def check_md5(name: str, content: bytes, md5: str) -> bytes:
     """``content``, or an OSError that names both checksums (they guard against accidents, not attacks)."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
@@ -66,44 +62,18 @@ def gunzip(name: str, content: bytes) -> bytes:
         raise OSError(f"{name} is damaged: {error}") from None
 
 
-def fetch(path: Path, urls: Sequence[str], check: Callable[[bytes], object]) -> None:
-    """Save as ``path`` what the first of ``urls`` gives that passes ``check``; it takes its name when whole.
-
-    Raises ``ValueError`` that says what each address answered and where to put the file by hand.
-    """
-    failures = []
-    for url in urls:
-        try:
-            with urlopen(Request(url, headers={"User-Agent": "cnnlib"}), timeout=TIMEOUT) as answer:
-                content = answer.read()
-            check(content)
-        except (OSError, HTTPException) as error:  # no address, no answer in time, cut short, not the file
-            failures.append(f"{url}: {error}")
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-        return
-    raise ValueError(
-        f"{path.name} could not be downloaded ({'; '.join(failures)}): try again later, or get the file by "
-        f"other means and put it into {path.parent}"
-    )
-
-
 def _unpacked(folder: Path, name: str, md5: str) -> bytes:
     """The file ``name`` in ``folder``, from whichever of its forms is whole, plain or gzipped; else an OSError."""
     plain, packed = folder / name, folder / f"{name}.gz"
     try:
-        return checked(name, plain.read_bytes(), md5)
+        return check_md5(name, plain.read_bytes(), md5)
     except OSError:
         if plain.is_file() and not packed.is_file():
             raise
-    return checked(name, gunzip(packed.name, packed.read_bytes()), md5)
+    return check_md5(name, gunzip(packed.name, packed.read_bytes()), md5)
 
 
-def idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], download: bool) -> list[np.ndarray]:
+def read_idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], download: bool) -> list[np.ndarray]:
     """Arrays (uint8) of the idx ``files`` in ``folder``, gzipped or not: images (N, H, W), labels (N,)."""
     arrays = []
     for name, md5 in files.items():
@@ -115,9 +85,9 @@ def idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], download: b
                 raise _unusable(packed, error) from None
 
             def check(archive: bytes, name: str = name, md5: str = md5) -> None:
-                checked(name, gunzip(f"{name}.gz", archive), md5)
+                check_md5(name, gunzip(f"{name}.gz", archive), md5)
 
-            fetch(packed, [url + packed.name for url in urls], check)
+            resources.download(packed, [url + packed.name for url in urls], check)
             content = _unpacked(folder, name, md5)
         axes = content[3]
         shape = np.frombuffer(content, ">u4", axes, offset=4)
@@ -130,17 +100,17 @@ def _unusable(file: Path, error: OSError) -> ValueError:
     return ValueError(f"{what}; put the whole file into {file.parent}, or pass download=True")
 
 
-def _members(archive: bytes) -> dict[str, bytes]:
+def _unpack_cifar10(archive: bytes) -> dict[str, bytes]:
     """The batches in the archive, each verified."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             inside = {name: tar.extractfile(f"cifar-10-batches-py/{name}").read() for name in CIFAR_FILES}
     except (tarfile.TarError, EOFError, KeyError, zlib.error) as error:
         raise OSError(f"cifar-10-python.tar.gz is damaged: {error}") from None
-    return {name: checked(name, inside[name], md5) for name, md5 in CIFAR_FILES.items()}
+    return {name: check_md5(name, inside[name], md5) for name, md5 in CIFAR_FILES.items()}
 
 
-def cifar10(folder: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def read_cifar10(folder: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,), training then test.
 
     Reads the batches in ``folder`` if they are there, else the archive beside it, without unpacking it.
@@ -148,14 +118,14 @@ def cifar10(folder: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.nd
     archive = folder.parent / "cifar-10-python.tar.gz"
     try:
         if folder.is_dir():
-            batches = {n: checked(n, (folder / n).read_bytes(), md5) for n, md5 in CIFAR_FILES.items()}
+            batches = {n: check_md5(n, (folder / n).read_bytes(), md5) for n, md5 in CIFAR_FILES.items()}
         else:
-            batches = _members(archive.read_bytes())
+            batches = _unpack_cifar10(archive.read_bytes())
     except OSError as error:
         if not download:
             raise _unusable(archive if not folder.is_dir() else folder / "data_batch_1", error) from None
-        fetch(archive, [url + archive.name for url in CIFAR_URLS], _members)
-        batches = _members(archive.read_bytes())
+        resources.download(archive, [url + archive.name for url in CIFAR_URLS], _unpack_cifar10)
+        batches = _unpack_cifar10(archive.read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the pickles come from an old numpy
         rows = [pickle.loads(content, encoding="latin1") for content in batches.values()]  # verified above

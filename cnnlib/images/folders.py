@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp"}
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp"}
 
 
-def _opened(path: str) -> Image.Image:
+def _open_rgb(path: str) -> Image.Image:
     """The whole image in RGB; a file that ends too soon is an error here and not a grey area later."""
     try:
         with Image.open(path) as image:
@@ -24,7 +24,7 @@ def _opened(path: str) -> Image.Image:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Folder:
+class ImageFolder:
     """Files and their labels; ``folder[i]`` reads one. ``skipped``: files left out as they cannot be read."""
 
     files: Sequence[str]
@@ -38,25 +38,25 @@ class Folder:
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         """Image (RGB) and label; raises ``ValueError`` naming a file that cannot be read."""
-        return _opened(self.files[index]), self.labels[index]
+        return _open_rgb(self.files[index]), self.labels[index]
 
     def __repr__(self) -> str:
         """Numbers in a line."""
         left_out = f", {len(self.skipped)} unreadable files skipped" if self.skipped else ""
-        return f"Folder({len(self):,} images, {len(self.classes)} classes{left_out})"
+        return f"ImageFolder({len(self):,} images, {len(self.classes)} classes{left_out})"
 
 
 def _readable(path: str) -> bool:
     try:
-        _opened(path)
+        _open_rgb(path)
     except ValueError:
         return False
     return True
 
 
-def folder(
+def image_folder(
     root: str | os.PathLike[str], classes: Sequence[str] | None = None, skip_unreadable: bool = False
-) -> Folder:
+) -> ImageFolder:
     """The images under ``root``, a folder a class; labels follow the alphabet, or ``classes`` if given.
 
     ``skip_unreadable`` opens every file first, which takes a while, and leaves out what fails. Raises
@@ -80,7 +80,7 @@ def folder(
         )
     files, labels, skipped = [], [], []
     for label, name in enumerate(names):
-        found = sorted(e.path for e in os.scandir(root / name) if Path(e.name).suffix.lower() in ENDINGS)
+        found = sorted(e.path for e in os.scandir(root / name) if Path(e.name).suffix.lower() in EXTENSIONS)
         good = [path for path in found if not skip_unreadable or _readable(path)]
         if not good:
             what = f"{len(found)} images and none is readable" if found else "no image"
@@ -88,4 +88,12 @@ def folder(
         skipped += sorted(set(found) - set(good))
         files += good
         labels += [label] * len(good)
-    return Folder(files, labels, names, tuple(skipped))
+    return ImageFolder(files, labels, names, tuple(skipped))
+
+
+def train_and_val(
+    root: str | os.PathLike[str], skip_unreadable: bool = False
+) -> tuple[ImageFolder, ImageFolder]:
+    """The images in ``root``/train and ``root``/val, of the same classes."""
+    train = image_folder(Path(root, "train"), skip_unreadable=skip_unreadable)
+    return train, image_folder(Path(root, "val"), train.classes, skip_unreadable)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from cnnlib.images.stream import View
+from cnnlib.images.stream import Transform
 
 
 def _tensor(image: Image.Image) -> Tensor:
@@ -30,40 +30,46 @@ def _between(low: int, high: int, generator: Generator) -> int:
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 
-def _scale_crop(image: Image.Image, generator: Generator, low: int, high: int, size: int) -> Tensor:
-    image = _resized(image, _between(low, high, generator))
+def _random_scale_crop(
+    image: Image.Image, generator: Generator, min_side: int, max_side: int, size: int
+) -> Tensor:
+    image = _resized(image, _between(min_side, max_side, generator))
     left, top = (_between(0, side - size, generator) for side in image.size)
     x = _tensor(image.crop((left, top, left + size, top + size)))
     return x.flip(2) if torch.rand((), generator=generator) < 0.5 else x
 
 
-def scale_crop(low: int, high: int, size: int) -> View:
-    """The shorter side resized to a random length from ``low`` to ``high``, a random crop of ``size``, mirrored or not.
+def random_scale_crop(min_side: int, max_side: int, size: int) -> Transform:
+    """Scale augmentation: the shorter side resized to a random length, a random crop of ``size``, mirrored or not.
 
     Simonyan & Zisserman 2015, sec. 3.1; He et al. 2016, sec. 3.4, with 256, 480 and 224.
     """
-    if not 0 < size <= low <= high:
-        raise ValueError(f"low={low}, high={high}, size={size}: need size <= low <= high")
-    return partial(_scale_crop, low=low, high=high, size=size)
+    if not 0 < size <= min_side <= max_side:
+        raise ValueError(
+            f"min_side={min_side}, max_side={max_side}, size={size}: need size <= min_side <= max_side"
+        )
+    return partial(_random_scale_crop, min_side=min_side, max_side=max_side, size=size)
 
 
-def _centre(image: Image.Image, generator: Generator, short: int, size: int) -> Tensor:
-    image = _resized(image, short)
+def _centre_crop(image: Image.Image, generator: Generator, short_side: int, size: int) -> Tensor:
+    image = _resized(image, short_side)
     left, top = ((side - size) // 2 for side in image.size)
     return _tensor(image.crop((left, top, left + size, top + size)))
 
 
-def centre(short: int, size: int) -> View:
-    """The shorter side resized to ``short``, and the middle ``size`` x ``size`` of it; nothing random."""
-    if not 0 < size <= short:
-        raise ValueError(f"short={short}, size={size}: need size <= short")
-    return partial(_centre, short=short, size=size)
+def centre_crop(short_side: int, size: int) -> Transform:
+    """The shorter side resized to ``short_side``, and the middle ``size`` x ``size`` of it; nothing random."""
+    if not 0 < size <= short_side:
+        raise ValueError(f"short_side={short_side}, size={size}: need size <= short_side")
+    return partial(_centre_crop, short_side=short_side, size=size)
 
 
-def _fixed(image: Image.Image, generator: Generator, transform: Callable[[Image.Image], Tensor]) -> Tensor:
+def _deterministic(
+    image: Image.Image, generator: Generator, transform: Callable[[Image.Image], Tensor]
+) -> Tensor:
     return transform(image)
 
 
-def fixed(transform: Callable[[Image.Image], Tensor]) -> View:
-    """A transform in which nothing is random, such as those of public weights, as a view."""
-    return partial(_fixed, transform=transform)
+def deterministic(transform: Callable[[Image.Image], Tensor]) -> Transform:
+    """A function of the image alone, such as the transforms of public weights, as a ``Transform``."""
+    return partial(_deterministic, transform=transform)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-View = Callable[[Image.Image, Generator], Tensor]  # an image -> float32 (C, H, W) in [0, 1]
+Transform = Callable[[Image.Image, Generator], Tensor]  # an image -> float32 (C, H, W) in [0, 1]
 
 
 class Dataset(Protocol):
@@ -28,18 +28,18 @@ Item = tuple[Tensor, int] | ValueError
 
 
 @dataclass(frozen=True)
-class _Viewed:
-    """What a worker does: fetch an image and look at it. It hands errors on, as they would arrive in pieces."""
+class _TransformedDataset:
+    """What a worker does: read an image and transform it. It returns errors, which would arrive in pieces if raised."""
 
     dataset: Dataset
-    view: View
+    transform: Transform
     classes: int
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
         index, number = key
         try:
             image, label = self.dataset[index]
-            x = self.view(image, Generator().manual_seed(number))
+            x = self.transform(image, Generator().manual_seed(number))
         except ValueError as error:
             return error
         if not 0 <= label < self.classes:
@@ -47,15 +47,15 @@ class _Viewed:
         return x, label
 
 
-def _together(items: list[Item]) -> tuple[Tensor, Tensor] | ValueError:
+def _collate(items: list[Item]) -> tuple[Tensor, Tensor] | ValueError:
     errors = [item for item in items if isinstance(item, ValueError)]
     if errors:
         return errors[0]
     shapes = sorted({tuple(x.shape) for x, _ in items})
     if len(shapes) > 1:
-        told = " and ".join("\u00d7".join(map(str, shape)) for shape in shapes[:2])
+        sizes = " and ".join("\u00d7".join(map(str, shape)) for shape in shapes[:2])
         return ValueError(
-            f"images of {told} in one batch: the view must give one size, as views.centre(224) does"
+            f"images of {sizes} in one batch: the transform must give one size, as centre_crop(256, 224) does"
         )
     return torch.stack([x for x, _ in items]), torch.tensor([label for _, label in items])
 
@@ -64,16 +64,16 @@ def _together(items: list[Item]) -> tuple[Tensor, Tensor] | ValueError:
 class Stream:
     """A set of images that stays where it is; ``train`` and ``evaluate`` take it in place of ``Images``.
 
-    ``dataset``: a ``folder.Folder`` or one of torchvision's; ``classes``: a name each label; ``view``: how an
+    ``dataset``: an ``ImageFolder`` or one of torchvision's; ``classes``: a name each label; ``transform``: how an
     image becomes a tensor, see ``images.preprocessing``; ``workers``: processes that read (0: this one, the safe
     choice in a notebook on Windows and macOS).
     ``mean`` is taken off and ``std`` divided by, each (C, 1, 1) or (C, H, W).
-    What is random in a view follows from the seed, the epoch and the place of the image, not from the workers.
+    What is random in a transform follows from the seed, the epoch and the place of the image, not from the workers.
     """
 
     dataset: Dataset
     classes: Sequence[str]
-    view: View
+    transform: Transform
     workers: int = 0
     mean: Tensor = torch.zeros(3, 1, 1)
     std: Tensor = torch.ones(3, 1, 1)
@@ -90,33 +90,33 @@ class Stream:
         """Itself: images go to the device as they come."""
         return self
 
-    def first(self) -> Tensor:
+    def example(self) -> Tensor:
         """One image, (1, C, H, W)."""
         return next(self.batches([torch.tensor([0])], 0))[0]
 
-    def highest(self) -> int:
+    def max_label(self) -> int:
         """The highest label there can be."""
         return len(self.classes) - 1
 
-    def identity(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """What a checkpoint remembers of the images it was trained on."""
         return {"count": len(self), "classes": list(self.classes)}
 
-    def scaling(self) -> dict[str, Tensor]:
+    def normalisation(self) -> dict[str, Tensor]:
         """What is taken off the pixels and what they are divided by; the network is used with the same."""
         return {"mean": self.mean, "std": self.std}
 
-    def batches(self, parts: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """x (N, C, H, W) and y (N,) of the images at each of ``parts``, positions (N,); read ahead by the workers.
+    def batches(self, indices: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """x (N, C, H, W) and y (N,) of the images at each of ``indices``, (N,); read ahead by the workers.
 
-        Raises ``ValueError`` for a file that cannot be read, a label out of range, and views of unequal size.
+        Raises ``ValueError`` for a file that cannot be read, a label out of range, and transformed images of unequal size.
         """
-        numbered = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in parts]
-        viewed = _Viewed(self.dataset, self.view, len(self.classes))
+        numbered = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in indices]
+        transformed = _TransformedDataset(self.dataset, self.transform, len(self.classes))
         gpu = torch.cuda.is_available()
         loader = DataLoader(
-            viewed, batch_sampler=numbered, num_workers=min(self.workers, len(numbered)),
-            collate_fn=_together, pin_memory=gpu,
+            transformed, batch_sampler=numbered, num_workers=min(self.workers, len(numbered)),
+            collate_fn=_collate, pin_memory=gpu,
         )  # fmt: skip
         for batch in loader:
             if isinstance(batch, ValueError):

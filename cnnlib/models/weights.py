@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib import resources
-
-TIMEOUT = 30  # seconds without an answer
 
 # The original weights of SqueezeNet 1.1 (Iandola et al. 2016), trained in Caffe; torchvision's are others.
 BUNDLED = {"squeezenet1_1": "squeezenet1_1_fp16.safetensors"}
@@ -94,13 +90,13 @@ def load(net: nn.Module, weights: Weights) -> nn.Module:
     missing, too many or of another shape.
     """
     own = net.state_dict()
-    told = {
+    state = {
         key: tensor
         for key, tensor in weights.tensors().items()
         if key in own or not key.startswith(_AUXILIARY)
     }
     try:
-        net.load_state_dict(told)
+        net.load_state_dict(state)
     except RuntimeError as error:
         words = " ".join(str(error).split())
         raise ValueError(
@@ -119,29 +115,21 @@ def _published(url: str) -> dict[str, Tensor]:
     """The tensors in torchvision's file, fetched if it is not here."""
     name = Path(urlparse(url).path).name
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    told = re.search(r"-([a-f0-9]{8,})\.", name)  # the file's name says how its SHA-256 begins
-    digest = told[1] if told else ""
+    match = re.search(r"-([a-f0-9]{8,})\.", name)  # the file's name says how its SHA-256 begins
+    digest = match[1] if match else ""
+
+    def check(content: bytes) -> None:
+        found = hashlib.sha256(content).hexdigest()
+        if not found.startswith(digest):
+            raise OSError(
+                f"its SHA-256 begins with {found[: len(digest)]}, not {digest} (invalid hash value)"
+            )
+
     if not path.is_file():
-        _fetch(url, path, digest)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if not found.startswith(digest):
-        raise ValueError(
-            f"{path} is damaged: its SHA-256 begins with {found[: len(digest)]}, not {digest}; delete it and try again"
-        )
+        resources.download(path, [url], check)
+    try:
+        check(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it and try again") from None
     state = torch.load(path, map_location="cpu", weights_only=True)
     return {_DOTTED.sub(r"\1\2", key): tensor for key, tensor in state.items()}
-
-
-def _fetch(url: str, path: Path, digest: str) -> None:
-    """Download to a temporary name, verify, rename; a bar only where somebody is watching."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)  # torch.hub sets none, and would wait for a silent server for ever
-    try:
-        torch.hub.download_url_to_file(url, str(path), digest or None, progress=sys.stderr.isatty())
-    except (OSError, RuntimeError) as error:
-        raise ValueError(
-            f"{path.name} could not be downloaded ({error}): get {url} by other means and put it into {path.parent}"
-        ) from None
-    finally:
-        socket.setdefaulttimeout(before)

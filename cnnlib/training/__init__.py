@@ -6,12 +6,18 @@ answer.
 """
 
 from cnnlib.training import calibration, checkpoint, ensemble
-from cnnlib.training.distributed import World, joined, world
-from cnnlib.training.evaluation import device, evaluate, evaluating, predict, seeded
+from cnnlib.training.distributed import World, current_world, process_group
+from cnnlib.training.evaluation import evaluate, evaluating, find_device, predict, seeded
 from cnnlib.training.input_checks import check_set
 from cnnlib.training.loop import train
-from cnnlib.training.paper_recipes import MEAN, RECIPES, STD, Places, Plan, short_side
-from cnnlib.training.recipe import Diverged, Epoch, Recipe, words
+from cnnlib.training.paper_recipes import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    RECIPES,
+    Setup,
+    resize_side,
+)
+from cnnlib.training.recipe import Diverged, Epoch, Recipe, describe
 from cnnlib.training.schedule import Cosine, PiecewiseLinear, StepDecay
 from cnnlib.training.step import Step
 from cnnlib.training.transfer import Frozen, linear_probe, pretrained
@@ -21,30 +27,29 @@ __all__ = [
     "Diverged",
     "Epoch",
     "Frozen",
-    "MEAN",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "PiecewiseLinear",
-    "Places",
-    "Plan",
     "RECIPES",
     "Recipe",
-    "STD",
+    "Setup",
     "Step",
     "StepDecay",
     "World",
     "calibration",
     "check_set",
     "checkpoint",
-    "device",
+    "current_world",
+    "describe",
     "ensemble",
     "evaluate",
     "evaluating",
-    "joined",
+    "find_device",
     "linear_probe",
     "predict",
     "pretrained",
+    "process_group",
+    "resize_side",
     "seeded",
-    "short_side",
     "train",
-    "words",
-    "world",
 ]

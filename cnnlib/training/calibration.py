@@ -23,37 +23,37 @@ class Bin:
     accuracy: float
 
 
-def bins(answers: Tensor, y: Tensor, count: int = 15) -> list[Bin]:
+def confidence_bins(logits: Tensor, y: Tensor, count: int = 15) -> list[Bin]:
     """Equally wide bins of confidence that hold at least one image.
 
-    ``answers``: logits or log-probabilities (N, C); ``y``: labels (N,).
+    ``logits``: logits or log-probabilities (N, C); ``y``: labels (N,).
     """
-    if answers.ndim != 2 or answers.shape[:1] != y.shape or not len(y):
+    if logits.ndim != 2 or logits.shape[:1] != y.shape or not len(y):
         raise ValueError(
-            f"answers of shape {tuple(answers.shape)} and labels of {tuple(y.shape)}: need (N, C) and (N,)"
+            f"logits of shape {tuple(logits.shape)} and labels of {tuple(y.shape)}: need (N, C) and (N,)"
         )
-    confidence, said = answers.double().softmax(1).max(1)
+    confidence, said = logits.double().softmax(1).max(1)
     place = (confidence * count).ceil().clamp(1, count).long() - 1
-    found = []
+    bins = []
     for k in range(count):
         held = place == k
         if held.any():
             right = (said[held] == y[held]).double().mean().item()
             share = held.double().mean().item()
-            found.append(Bin(k / count, (k + 1) / count, share, confidence[held].mean().item(), right))
-    return found
+            bins.append(Bin(k / count, (k + 1) / count, share, confidence[held].mean().item(), right))
+    return bins
 
 
-def error(found: Sequence[Bin]) -> float:
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error (ECE): the gap between confidence and accuracy, averaged over images."""
-    return sum(b.share * abs(b.confidence - b.accuracy) for b in found)
+    return sum(b.share * abs(b.confidence - b.accuracy) for b in bins)
 
 
-def excess(found: Sequence[Bin]) -> float:
+def overconfidence(bins: Sequence[Bin]) -> float:
     """Mean confidence less accuracy: above zero the network claims too much."""
-    return sum(b.share * (b.confidence - b.accuracy) for b in found)
+    return sum(b.share * (b.confidence - b.accuracy) for b in bins)
 
 
-def surprise(answers: Tensor, y: Tensor) -> float:
+def nll(logits: Tensor, y: Tensor) -> float:
     """Mean of -log p of the true class, in nats: what training minimises (the negative log-likelihood)."""
-    return -answers.log_softmax(1)[torch.arange(len(y)), y].mean().item()
+    return -logits.log_softmax(1)[torch.arange(len(y)), y].mean().item()

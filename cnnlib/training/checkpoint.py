@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 FORMAT = 1
-Where = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 
 
 def fingerprint(net: nn.Module) -> str:
@@ -24,8 +24,8 @@ def fingerprint(net: nn.Module) -> str:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[Path]:
-    """Where to write first; what goes wrong is told, and nothing of it stays."""
+def _atomic_path(path: Path) -> Iterator[Path]:
+    """PathLike to write first; what goes wrong is differences, and nothing of it stays."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,21 +39,21 @@ def _writing(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def reserve(path: Where) -> None:
+def check_writable(path: PathLike) -> None:
     """Raises ``ValueError`` if no file can be made at ``path``: better now than after the first epoch."""
-    with _writing(Path(path)) as part:
+    with _atomic_path(Path(path)) as part:
         part.touch()
         part.unlink()
 
 
-def save(path: Where, state: dict) -> None:
+def save(path: PathLike, state: dict) -> None:
     """Write ``state``, of tensors and plain values: a reader finds the file before or the new one, never a part.
 
     Raises ``ValueError`` if it cannot be written; the file before stays.
     """
     content = io.BytesIO()
     torch.save(state | {"format": FORMAT}, content)
-    with _writing(Path(path)) as part:
+    with _atomic_path(Path(path)) as part:
         with part.open("wb") as file:
             file.write(content.getbuffer())
             file.flush()
@@ -61,7 +61,7 @@ def save(path: Where, state: dict) -> None:
         os.replace(part, path)
 
 
-def load(path: Where) -> dict:
+def load(path: PathLike) -> dict:
     """What ``save`` wrote, on the CPU. Raises ``ValueError`` if the file is none, or damaged."""
     try:
         if is_zipfile(path):
@@ -87,8 +87,8 @@ def load(path: Where) -> dict:
     return state
 
 
-def resume(path: Where, network: str, recipe: dict[str, object], data: dict[str, object]) -> dict | None:
-    """The run so far, or None where no file is. ``network`` is a fingerprint, ``recipe`` and ``data`` plain values.
+def resume(path: PathLike, identity: dict) -> dict | None:
+    """The run so far, or None where no file is. ``identity``: fingerprint of the network, recipe, images.
 
     Raises ``ValueError`` if the file is damaged or belongs to another network, recipe or set of images.
     """
@@ -97,21 +97,21 @@ def resume(path: Where, network: str, recipe: dict[str, object], data: dict[str,
     state = load(path)
     if state.get("format") != FORMAT:
         raise ValueError(f"{path} holds weights but no training run: give another path")
-    cure = "give another path, or delete the file to start anew"
-    if state["network"] != network:
-        raise ValueError(f"{path} belongs to another network: {cure}")
-    for what, now in (("recipe", recipe), ("images", data)):
-        then = state[what]
+    advice = "give another path, or delete the file to start anew"
+    if state["network"] != identity["network"]:
+        raise ValueError(f"{path} belongs to another network: {advice}")
+    for what in ("recipe", "images"):
+        then, now = state[what], identity[what]
         other = [name for name in now if then.get(name) != now[name]]
         if other:
-            told = ", ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in other)
-            raise ValueError(f"{path} belongs to a run with other {what} ({told}): {cure}")
+            differences = ", ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in other)
+            raise ValueError(f"{path} belongs to a run with other {what} ({differences}): {advice}")
     return state
 
 
-def weights(path: Where) -> dict[str, Tensor]:
+def weights(path: PathLike) -> dict[str, Tensor]:
     """The weights in a file: of one of our runs (their running mean, if it kept one), or a bare state_dict."""
     state = load(path)
     if state.get("format") != FORMAT:
         return state
-    return state["average"]["values"] if state["average"] else state["net"]
+    return state["ema"]["values"] if state["ema"] else state["net"]

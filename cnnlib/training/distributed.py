@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from cnnlib.models import DropPath, Surviving
+from cnnlib.models import DropPath, StochasticDepthBlock
 
 
 @dataclass(frozen=True)
@@ -26,21 +26,21 @@ class World:
     size: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Is this the process that writes?"""
         return self.rank == 0
 
-    def part(self, batch: Tensor) -> Tensor:
+    def shard(self, batch: Tensor) -> Tensor:
         """This process's share of the positions in a batch: all shares differ by one at most."""
         return batch[self.rank :: self.size]
 
-    def total(self, sums: Tensor) -> Tensor:
+    def all_reduce(self, sums: Tensor) -> Tensor:
         """The same tensor of sums, added up over all processes."""
         if self.size > 1:
             dist.all_reduce(sums)
         return sums
 
-    def agree(self, net: nn.Module) -> None:
+    def sync_buffers(self, net: nn.Module) -> None:
         """All take the running statistics of rank 0, so that all validate one and the same network."""
         if self.size > 1:
             for buffer in net.buffers():
@@ -53,20 +53,20 @@ class World:
         """
         if self.size == 1:
             return net
-        home = next(net.parameters()).device
+        device = next(net.parameters()).device
         if sync_norm:
-            if home.type == "cpu":
+            if device.type == "cpu":
                 raise ValueError(
                     "sync_norm=True: torch norms over processes on GPUs only; leave it out on the CPU"
                 )
             nn.SyncBatchNorm.convert_sync_batchnorm(net)
         # Layers that are left out at random have no gradient in some steps, and DDP must look for them.
-        random = any(isinstance(module, Surviving | DropPath) for module in net.modules())
-        ids = [home.index] if home.type == "cuda" else None
+        random = any(isinstance(module, StochasticDepthBlock | DropPath) for module in net.modules())
+        ids = [device.index] if device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(net, device_ids=ids, find_unused_parameters=random)
 
 
-def world() -> World:
+def current_world() -> World:
     """The processes of this run; of one alone if none has been joined."""
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size())
@@ -74,7 +74,7 @@ def world() -> World:
 
 
 @contextmanager
-def joined(device: str | None) -> Iterator[str | None]:
+def process_group(device: str | None) -> Iterator[str | None]:
     """Under ``torchrun``, inside, this process is one of the run; gives the name of the device it is to use.
 
     On GPUs each process of a machine has its own (NCCL), on the CPU they share it (gloo). Without ``torchrun``

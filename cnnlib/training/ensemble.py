@@ -1,6 +1,6 @@
 """Answers averaged: of several networks, or of one network that looks several times.
 
-Answers are logits or log-probabilities of shape (M, N, C): M answers for each of N images, C classes. An average
+Answers are logits or log-probabilities of shape (M, N, C): M logits for each of N images, C classes. An average
 is (N, C) log-probabilities, so that averages can be averaged again.
 """
 
@@ -19,29 +19,29 @@ from cnnlib.training.evaluation import predict
 View = Callable[[Tensor], Tensor]
 
 
-def mean_probabilities(answers: Tensor) -> Tensor:
+def mean_probabilities(logits: Tensor) -> Tensor:
     """(M, N, C) -> (N, C): log of the arithmetic mean of the probabilities."""
-    return _answers(answers).log_softmax(2).logsumexp(0) - torch.tensor(float(len(answers))).log()
+    return _checked(logits).log_softmax(2).logsumexp(0) - torch.tensor(float(len(logits))).log()
 
 
-def mean_logits(answers: Tensor) -> Tensor:
+def mean_logits(logits: Tensor) -> Tensor:
     """(M, N, C) -> (N, C): log-probabilities of the mean logits, which is the geometric mean made to sum to 1."""
-    return _answers(answers).mean(0).log_softmax(1)
+    return _checked(logits).mean(0).log_softmax(1)
 
 
-def disagreement(answers: Tensor) -> float:
-    """Share of images to which two answers give different classes, averaged over all pairs of the M >= 2."""
-    if len(_answers(answers)) < 2:
-        raise ValueError(f"answers of shape {tuple(answers.shape)}: need two or more to disagree")
-    classes = answers.argmax(2)
+def disagreement(logits: Tensor) -> float:
+    """Share of images to which two logits give different classes, averaged over all pairs of the M >= 2."""
+    if len(_checked(logits)) < 2:
+        raise ValueError(f"logits of shape {tuple(logits.shape)}: need two or more to disagree")
+    classes = logits.argmax(2)
     differ = (classes[:, None] != classes).float().mean(2)  # (M, M), zeros on the diagonal
-    return (differ.sum() / (len(answers) * (len(answers) - 1))).item()
+    return (differ.sum() / (len(logits) * (len(logits) - 1))).item()
 
 
-def _answers(answers: Tensor) -> Tensor:
-    if answers.ndim != 3 or not len(answers):
-        raise ValueError(f"answers of shape {tuple(answers.shape)}: need (M, N, C) with M of at least 1")
-    return answers
+def _checked(logits: Tensor) -> Tensor:
+    if logits.ndim != 3 or not len(logits):
+        raise ValueError(f"logits of shape {tuple(logits.shape)}: need (M, N, C) with M of at least 1")
+    return logits
 
 
 # One network that looks several times
@@ -91,11 +91,11 @@ def sizes(*sides: int) -> tuple[View, ...]:
     return tuple(partial(_resize, side=side) for side in sides)
 
 
-def look(net: nn.Module, images: Images, views: Sequence[View]) -> Tensor:
+def predict_views(net: nn.Module, images: Images, views: Sequence[View]) -> Tensor:
     """Logits (V, N, C) of the network for each of V views of the images."""
     return torch.stack([predict(net, Images(view(images.x), images.y, images.classes)) for view in views])
 
 
-def looked(net: nn.Module, images: Images, views: Sequence[View]) -> Tensor:
+def average_views(net: nn.Module, images: Images, views: Sequence[View]) -> Tensor:
     """The mean of the probabilities over all views: log-probabilities (N, C)."""
-    return mean_probabilities(look(net, images, views))
+    return mean_probabilities(predict_views(net, images, views))

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnnlib.images import Images, Stream
+from cnnlib.resources import progress_bar
 from cnnlib.training import out_of_memory
 from cnnlib.training.distributed import World
 
 Source = Images | Stream
+ALONE = World()
 
 
-def device(name: str | None = None) -> torch.device:
+def find_device(name: str | None = None) -> torch.device:
     """The device called ``name``, else the fastest there is (cuda, mps, cpu); prints which.
 
     Raises ``ValueError`` if this machine has no such device.
@@ -62,39 +64,33 @@ def device_of(net: nn.Module) -> torch.device:
     return next(net.parameters()).device
 
 
-def _outputs(net: nn.Module, images: Source, batch: int, team: World) -> tuple[Tensor, Tensor]:
+def _outputs(net: nn.Module, images: Source, batch: int, world: World) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) and labels (N,) of this process's part of the images."""
     if not len(images):
         raise ValueError("images is empty: need at least one image")
-    home = device_of(net)
+    device = device_of(net)
     # A share may be empty where there are fewer images than processes; a batch must not be.
-    parts = [part for part in team.part(torch.arange(len(images))).split(batch) if len(part)]
-    outs, labels = [], []
-    with evaluating(net):
-        for x, y in images.batches(parts, 0):
-            outs.append(net(x.to(home)))
-            labels.append(y.to(home))
-    return torch.cat(outs), torch.cat(labels)
+    indices = [part for part in world.shard(torch.arange(len(images))).split(batch) if len(part)]
+    batches = images.batches(indices, 0)
+    logits, labels = [], []
+    bar = progress_bar(batches, desc="evaluation", total=len(indices), disable=not world.is_main or None)
+    with evaluating(net), bar:
+        for x, y in bar:
+            logits.append(net(x.to(device)))
+            labels.append(y.to(device))
+    return torch.cat(logits), torch.cat(labels)
 
 
 def predict(net: nn.Module, images: Source, batch: int = 512) -> Tensor:
     """What the network puts out for each image: (N, classes), on its device. Changes nothing."""
-    cure = f"lower batch={batch}"
-    return out_of_memory.within(lambda: _outputs(net, images, batch, World())[0], cure)
+    advice = f"lower batch={batch}"
+    return out_of_memory.call_with_advice(lambda: _outputs(net, images, batch, World())[0], advice)
 
 
-def validated(net: nn.Module, images: Source, batch: int, team: World) -> tuple[float, float]:
-    """As ``evaluate``, each process of ``team`` with its part of the images."""
-    logits, y = out_of_memory.within(
-        lambda: _outputs(net, images, batch, team), f"lower batch={batch} of evaluate"
-    )
-    if team.size == 1:
-        return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).float().mean().item()
+def evaluate(net: nn.Module, images: Source, batch: int = 512, world: World = ALONE) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over all images, each process of ``world`` with its part. Changes nothing."""
+    advice = f"lower batch={batch} of evaluate"
+    logits, y = out_of_memory.call_with_advice(lambda: _outputs(net, images, batch, world), advice)
     loss, right = F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()
-    loss, right = team.total(torch.stack([loss.double(), right.double()])).tolist()
+    loss, right = world.all_reduce(torch.stack([loss, right.to(loss.dtype)])).tolist()
     return loss / len(images), right / len(images)
-
-
-def evaluate(net: nn.Module, images: Source, batch: int = 512) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over all images. Changes nothing."""
-    return validated(net, images, batch, World())

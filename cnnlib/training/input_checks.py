@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib.images import Images, Stream
-from cnnlib.models import Unfit
+from cnnlib.models import WrongImageError
 
 
-def outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
+def count_outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
     """How many outputs the network has, by a trial with one image; it must be in evaluation mode.
 
     Raises ``ValueError`` naming ``name``, the layer that images of this shape do not fit, and what it expects.
     """
-    one = images.first()
+    one = images.example()
     shape = "\u00d7".join(map(str, one.shape[1:]))
 
     def expect(layer: str) -> Callable:
@@ -36,7 +36,7 @@ def outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
     try:
         with torch.no_grad():
             logits = net(one.to(next(net.parameters()).device))
-    except (RuntimeError, Unfit) as error:
+    except (RuntimeError, WrongImageError) as error:
         raise ValueError(f"{name} has images of {shape}: the network does not take them ({error})") from None
     finally:
         for hook in hooks:
@@ -50,7 +50,7 @@ def check_set(net: nn.Module, images: Images | Stream, name: str) -> None:
     """Raises ``ValueError`` if ``images`` are none, or their shape or labels do not fit the network."""
     if not len(images):
         raise ValueError(f"{name} is empty: need at least one image")
-    classes, top = outputs(net, images, name), images.highest()
+    classes, top = count_outputs(net, images, name), images.max_label()
     if top >= classes:
         raise ValueError(f"{name} has labels up to {top}: the network has {classes} outputs, need {top + 1}")
 

@@ -20,26 +20,15 @@ from math import ceil, isfinite
 import torch
 from torch import Generator, Tensor, nn
 
-from cnnlib.training import checkpoint as disk
+from cnnlib.resources import progress_bar
+from cnnlib.training import checkpoint as checkpoints
 from cnnlib.training import input_checks, out_of_memory
-from cnnlib.training import progress as live
-from cnnlib.training.distributed import World, world
-from cnnlib.training.evaluation import (  # fmt: skip
-    Source,
-    device,
-    device_of,
-    evaluate,
-    evaluating,
-    predict,
-    seeded,
-    validated,
-)
+from cnnlib.training.distributed import World, current_world
+from cnnlib.training.evaluation import Source, device_of, evaluate, evaluating, seeded
 from cnnlib.training.recipe import Diverged, Epoch, Recipe
 from cnnlib.training.step import Step
 
-__all__ = ["Diverged", "Epoch", "Recipe", "device", "evaluate", "predict", "seeded", "train"]
-
-LOOK = 100  # steps from one look at the loss to the next: to look is to wait for a GPU
+LOSS_CHECK_INTERVAL = 100  # steps from one look at the losses to the next: to look is to wait for a GPU
 
 
 def train(
@@ -48,12 +37,12 @@ def train(
     valid_set: Source,
     recipe: Recipe,
     progress: bool = True,
-    checkpoint: disk.Where | None = None,
+    checkpoint: checkpoints.PathLike | None = None,
 ) -> Iterator[Epoch]:
     """Train ``net`` in place, on the device it is on, and give a row after each epoch.
 
     Between rows and afterwards, also if you stop early, the network is in evaluation mode. ``progress`` shows
-    the running step in a terminal or a live notebook. ``checkpoint``: a file that is written after each epoch;
+    a bar in a terminal or an open notebook. ``checkpoint``: a file that is written after each epoch;
     if it is there already, the run goes on from it and gives its rows again first, so that an interrupted run
     ends in the same rows and weights as one that was not. Raises ``ValueError`` at once for images, settings or a
     file that do not fit the network, and ``Diverged`` naming step and rate when the loss stops being finite.
@@ -61,124 +50,123 @@ def train(
     with evaluating(net):
         input_checks.check_set(net, train_set, "train_set")
         input_checks.check_set(net, valid_set, "valid_set")
-    team = world()
-    input_checks.check_batch(net, recipe.batch, len(train_set), team.size)
-    home = device_of(net)
-    identity = disk.fingerprint(net), recipe.words(), train_set.identity()
-    before = disk.resume(checkpoint, *identity) if checkpoint is not None else None
-    if checkpoint is not None and team.first:
-        disk.reserve(checkpoint)
+    world, device = current_world(), device_of(net)
+    input_checks.check_batch(net, recipe.batch, len(train_set), world.size)
+    identity = {
+        "network": checkpoints.fingerprint(net),
+        "recipe": recipe.describe(),
+        "images": train_set.fingerprint(),
+        "normalisation": train_set.normalisation(),
+    }
+    saved = checkpoints.resume(checkpoint, identity) if checkpoint is not None else None
+    if checkpoint is not None and world.is_main:
+        checkpoints.check_writable(checkpoint)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
-    run = _Run(
-        net, train_set.to(home), valid_set.to(home), recipe, team, progress and team.first and live.watched()
-    )
-    return run.epochs(checkpoint, identity, before)
+    run = _Run(net, train_set.to(device), valid_set.to(device), recipe, world, progress and world.is_main)
+    return run.epochs(checkpoint, identity, saved)
 
 
 class _Run:
     """What is the same for all epochs of one run."""
 
     def __init__(
-        self, net: nn.Module, data: Source, valid: Source, recipe: Recipe, team: World, progress: bool
+        self,
+        net: nn.Module,
+        train_set: Source,
+        valid_set: Source,
+        recipe: Recipe,
+        world: World,
+        progress: bool,
     ) -> None:
-        self.net, self.data, self.valid, self.recipe = net, data, valid, recipe
-        self.team, self.progress = team, progress
-        self.step = Step(net, recipe, team)
+        self.net, self.train_set, self.valid_set, self.recipe = net, train_set, valid_set, recipe
+        self.world, self.progress = world, progress
+        self.step = Step(net, recipe, world)
 
     def epochs(
-        self, checkpoint: disk.Where | None, identity: tuple[str, dict, dict], before: dict | None
+        self, checkpoint: checkpoints.PathLike | None, identity: dict[str, object], saved: dict | None
     ) -> Iterator[Epoch]:
         rows = []
-        if before is not None:
-            self.step.restore(before)
-            rows = before["rows"]
+        if saved is not None:
+            self.step.restore(saved)
+            rows = saved["rows"]
         self.net.eval()
         for row in rows[:]:
-            yield from self._shown(Epoch(**row))
+            yield from self._with_average(Epoch(**row))
         for epoch in range(len(rows), ceil(self.recipe.epochs)):
             row = self._epoch(epoch)
             rows.append(asdict(row))
-            if checkpoint is not None and self.team.first:
-                network, recipe, data = identity
-                told = {
-                    "network": network,
-                    "recipe": recipe,
-                    "images": data,
-                    "rows": rows,
-                    "scaling": self.data.scaling(),
-                }
-                disk.save(checkpoint, told | self.step.state())
-            yield from self._shown(row)
+            if checkpoint is not None and self.world.is_main:
+                checkpoints.save(checkpoint, identity | {"rows": rows} | self.step.state())
+            yield from self._with_average(row)
 
-    def _shown(self, row: Epoch) -> Iterator[Epoch]:
-        """While the caller looks, and after the last row, the network is the mean of its weights if one is kept."""
-        average = self.step.average
-        if average:
-            average.swap(self.net)
+    def _with_average(self, row: Epoch) -> Iterator[Epoch]:
+        """While the caller has the row, and after the last one, the network is the mean of its weights if kept."""
+        if self.step.ema:
+            self.step.ema.exchange(self.net)
         yield row
-        if average and row.epoch < self.recipe.epochs:
-            average.swap(self.net)
+        if self.step.ema and row.epoch < self.recipe.epochs:
+            self.step.ema.exchange(self.net)
 
     def _epoch(self, epoch: int) -> Epoch:
-        began = time.perf_counter()
-        cure = f"lower batch={self.recipe.batch} of the recipe"
+        start = time.perf_counter()
+        advice = f"lower batch={self.recipe.batch} of the recipe"
         self.net.train()
         try:
-            loss, acc, lr = out_of_memory.within(lambda: self._pass(epoch), cure)
+            loss, accuracy, rate = out_of_memory.call_with_advice(lambda: self._pass(epoch), advice)
         except out_of_memory.OutOfMemory:
-            self.step.forget()  # a notebook keeps the traceback, and with it this run
+            self.step.free_memory()  # a notebook keeps the traceback, and with it this run
             raise
         finally:
             self.net.eval()
-        self.team.agree(self.net)
-        average = self.step.average
-        if average:
-            average.swap(self.net)
-        valid_loss, valid_acc = validated(self.net, self.valid, 512, self.team)
-        if average:
-            average.swap(self.net)
+        self.world.sync_buffers(self.net)
+        if self.step.ema:
+            self.step.ema.exchange(self.net)
+        valid_loss, valid_accuracy = evaluate(self.net, self.valid_set, 512, self.world)
+        if self.step.ema:
+            self.step.ema.exchange(self.net)
         if not isfinite(valid_loss):
-            raise _diverged("the loss on validation images", valid_loss, f"after epoch {epoch + 1}", lr)
-        return Epoch(epoch + 1, loss, acc, valid_loss, valid_acc, lr, time.perf_counter() - began)
+            raise _diverged("the loss on validation images", valid_loss, f"after epoch {epoch + 1}", rate)
+        return Epoch(epoch + 1, loss, accuracy, valid_loss, valid_accuracy, rate, time.perf_counter() - start)
 
     def _pass(self, epoch: int) -> tuple[float, float, float]:
         """Loss and accuracy over the images on the way, and the last rate."""
-        recipe, team, home = self.recipe, self.team, device_of(self.net)
+        recipe, world, device = self.recipe, self.world, device_of(self.net)
         # Fresh numbers each epoch: what the caller draws between rows cannot matter, and a run can go on at any.
-        number = recipe.seed * 1_000_003 + epoch
-        generator = Generator().manual_seed(number)
-        apart = int(torch.randint(2**62, (), generator=generator))
-        parts = _batches(len(self.data), recipe.batch, team.size, generator)
-        if not team.first:  # the order is everybody's, the changes to images are each one's own
-            generator = Generator().manual_seed(apart + team.rank)
-        steps = len(parts)
+        seed = recipe.seed * 1_000_003 + epoch
+        generator = Generator().manual_seed(seed)
+        own_seed = int(torch.randint(2**62, (), generator=generator)) + world.rank
+        indices = _batches(len(self.train_set), recipe.batch, world.size, generator)
+        if not world.is_main:  # the order is everybody's, the changes to images are each one's own
+            generator = Generator().manual_seed(own_seed)
+        steps = len(indices)
         left = max(1, round((recipe.epochs - epoch) * steps))
-        parts = parts[:left]  # all, but where the run ends in the pass
-        rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(parts))]
-        sums = torch.zeros(len(parts), 2, device=home)
-        batches = self.data.batches([team.part(part) for part in parts], number)
-        with seeded(apart + team.rank):
-            for i, (x, y) in enumerate(batches):
-                x, y = x.to(home, non_blocking=True), y.to(home, non_blocking=True)
-                sums[i, 0], sums[i, 1] = self.step(x, y, rates[i], len(parts[i]), generator)
-                if (i + 1) % LOOK == 0 and not self._finite(sums[i + 1 - LOOK : i + 1]):
+        indices = indices[:left]  # all, but where the run ends in the pass
+        rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(indices))]
+        sums = torch.zeros(len(indices), 2, device=device)
+        batches = self.train_set.batches([world.shard(part) for part in indices], seed)
+        title = f"epoch {epoch + 1}/{ceil(recipe.epochs)}"
+        bar = progress_bar(batches, desc=title, total=len(indices), disable=not self.progress or None)
+        with bar, seeded(own_seed):
+            for i, (x, y) in enumerate(bar):
+                x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+                sums[i, 0], sums[i, 1] = self.step(x, y, rates[i], len(indices[i]), generator)
+                done = i + 1
+                if done % LOSS_CHECK_INTERVAL == 0 and not self._finite(
+                    sums[done - LOSS_CHECK_INTERVAL : done]
+                ):
                     break
-                if self.progress:
-                    live.say(f"epoch {epoch + 1}/{ceil(recipe.epochs)}, step {i + 1}/{len(parts)}")
-        if self.progress:
-            live.say("")
-        losses, right = team.total(sums).T.tolist()
-        for i, total in enumerate(losses):
-            if not isfinite(total):
+        losses, right = world.all_reduce(sums).T.tolist()
+        for i, loss in enumerate(losses):
+            if not isfinite(loss):
                 where = f"at step {epoch * steps + i + 1} (epoch {epoch + 1})"
-                raise _diverged("the loss", total, where, rates[i])
-        seen = sum(map(len, parts))
+                raise _diverged("the loss", loss, where, rates[i])
+        seen = sum(map(len, indices))
         return sum(losses) / seen, sum(right) / seen, rates[-1]
 
     def _finite(self, sums: Tensor) -> bool:
         """Are these losses finite in all processes? They all get one answer, so that none waits for another."""
-        return bool(self.team.total(sums.clone()).isfinite().all())
+        return bool(self.world.all_reduce(sums.clone()).isfinite().all())
 
 
 def _diverged(what: str, value: float, where: str, rate: float) -> Diverged:

@@ -15,19 +15,19 @@ class OutOfMemory(ValueError):
     """The device has not enough memory for what was asked."""
 
 
-def _ran_out(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def within(call: Callable[[], Result], cure: str) -> Result:
-    """What ``call`` returns; raises ``OutOfMemory`` with the ``cure`` if it runs out, holding nothing of it."""
+def call_with_advice(function: Callable[[], Result], advice: str) -> Result:
+    """What ``function`` returns; raises ``OutOfMemory`` with the ``advice`` if it runs out, holding nothing of it."""
     try:
-        return call()
+        return function()
     except RuntimeError as error:
-        if not _ran_out(error):
+        if not _is_out_of_memory(error):
             raise
     # Out here the error is gone, and with its traceback the tensors of all frames that it passed.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    raise OutOfMemory(f"the memory of the device ran out: {cure}")
+    raise OutOfMemory(f"the memory of the device ran out: {advice}")

@@ -1,27 +1,25 @@
-"""Recipes of papers for large folders of images, by name: the images, how they are looked at, and the settings."""
+"""Recipes of papers for large folders of images, by name: the images, how they are cropped, and the settings."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cnnlib.images import Folder, Stream, centre, colour_pca, folder, scale_crop
+from cnnlib.images import ImageFolder, Stream, centre_crop, colour_pca, random_scale_crop
 from cnnlib.training.recipe import Recipe
 from cnnlib.training.schedule import StepDecay
 
-SAMPLE = 1024  # images, evenly spread over the set, that the mean and the axes of colour are taken from
+SAMPLE_SIZE = 1024  # images, evenly spread over the set, that the mean and the axes of colour are taken from
 # Of ImageNet's pixels, as public weights expect them.
-MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Setup:
     """All that ``train`` needs beside a network."""
 
     train_set: Stream
@@ -29,28 +27,14 @@ class Plan:
     recipe: Recipe
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where images lie and how they are read: ``root``/train and ``root``/val, by ``workers`` processes."""
-
-    root: str | os.PathLike[str]
-    workers: int = 0
-    skip_unreadable: bool = False
-
-    def folders(self) -> tuple[Folder, Folder]:
-        """Training and validation images, of the same classes."""
-        train = folder(Path(self.root, "train"), skip_unreadable=self.skip_unreadable)
-        return train, folder(Path(self.root, "val"), train.classes, self.skip_unreadable)
-
-
-def short_side(size: int) -> int:
+def resize_side(size: int) -> int:
     """The length that the shorter side of a validation image is resized to, before ``size`` is cut out: 256 for 224."""
     return round(size * 256 / 224)
 
 
 def _statistics(images: Stream) -> tuple[Tensor, Tensor]:
     """The mean image (C, H, W), and every fourth pixel of the sample it is taken from, (N, C, H/4, W/4)."""
-    chosen = torch.linspace(0, len(images) - 1, min(SAMPLE, len(images))).round().long()
+    chosen = torch.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().long()
     total, pixels = torch.zeros(()), []
     for x, _ in images.batches(chosen.split(32), 0):
         total = total + x.sum(0)
@@ -58,26 +42,25 @@ def _statistics(images: Stream) -> tuple[Tensor, Tensor]:
     return total / len(chosen), torch.cat(pixels)
 
 
-def imagenet_2015(places: Places, size: int) -> Plan:
-    """He et al. 2016 (arXiv:1512.03385), sec. 3.4, for images of ``size`` (the paper: 224).
+def imagenet_2015(train: ImageFolder, valid: ImageFolder, size: int, workers: int = 0) -> Setup:
+    """He et al. 2016 (arXiv:1512.03385), sec. 3.4, for images of ``size`` (the paper: 224), read by ``workers``.
 
     The shorter side at random in [256, 480], a random crop or its mirror image, the mean of each pixel taken off,
     AlexNet's colour change; SGD with momentum 0.9 and decay 1e-4 on batches of 256; rate 0.1, divided by 10 when
     the error stands still, which Fig. 4 shows at 150,000 and 300,000 of at most 600,000 steps, 120 passes over
     ImageNet. Judged on the centre of images whose shorter side is 256, where the paper's tables have ten crops.
     """
-    train, valid = places.folders()
-    short, long = short_side(size), round(size * 480 / 224)
-    plain = Stream(train, train.classes, centre(short, size), places.workers)
+    short, long = resize_side(size), round(size * 480 / 224)
+    plain = Stream(train, train.classes, centre_crop(short, size), workers)
     mean, pixels = _statistics(plain)
     recipe = Recipe(
         120, StepDecay(0.1, (0.25, 0.5)), batch=256, momentum=0.9, decay=1e-4, augment=(colour_pca(pixels),)
     )
-    return Plan(
-        replace(plain, view=scale_crop(short, long, size), mean=mean),
-        Stream(valid, valid.classes, plain.view, places.workers, mean),
+    return Setup(
+        replace(plain, transform=random_scale_crop(short, long, size), mean=mean),
+        Stream(valid, valid.classes, plain.transform, workers, mean),
         recipe,
     )
 
 
-RECIPES: dict[str, Callable[[Places, int], Plan]] = {"imagenet-2015": imagenet_2015}
+RECIPES: dict[str, Callable[[ImageFolder, ImageFolder, int, int], Setup]] = {"imagenet-2015": imagenet_2015}

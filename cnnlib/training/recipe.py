@@ -77,27 +77,27 @@ class Recipe:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0")
 
-    def start(self, net: nn.Module) -> torch.optim.Optimizer:
+    def make_optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of the parameters that want a gradient."""
         wanted = [p for p in net.parameters() if p.requires_grad]
         if self.optimiser is not None:
             return self.optimiser(wanted, lr=self.lr(0))
         return torch.optim.SGD(wanted, lr=self.lr(0), momentum=self.momentum, weight_decay=self.decay)
 
-    def words(self) -> dict[str, object]:
+    def describe(self) -> dict[str, object]:
         """Each setting in plain values; of the rate, its course in eleven numbers."""
-        told = {field.name: words(getattr(self, field.name)) for field in fields(self)}
-        return told | {"lr": [float(self.lr(t / 10)) for t in range(11)]}
+        described = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
+        return described | {"lr": [float(self.lr(t / 10)) for t in range(11)]}
 
 
-def words(value: object) -> object:
+def describe(value: object) -> object:
     """A setting for a record: functions by name and arguments, tensors by a digest, numbers as they are."""
     if isinstance(value, partial):
-        arguments = [str(words(v)) for v in value.args]
-        arguments += [f"{k}={words(v)}" for k, v in value.keywords.items()]
-        return f"{words(value.func)}({', '.join(arguments)})"
+        arguments = [str(describe(v)) for v in value.args]
+        arguments += [f"{k}={describe(v)}" for k, v in value.keywords.items()]
+        return f"{describe(value.func)}({', '.join(arguments)})"
     if isinstance(value, tuple):
-        return [words(v) for v in value]
+        return [describe(v) for v in value]
     if isinstance(value, Tensor):
         return f"tensor {hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()[:12]}"
     if hasattr(value, "__qualname__"):

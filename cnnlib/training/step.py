@@ -1,4 +1,4 @@
-"""One step of training: a batch in, new weights out."""
+"""One step of training: a batch in, new weights out; and the running mean of the weights (EMA)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,58 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from cnnlib.images import mix
+from cnnlib.images import mixup
 from cnnlib.training.distributed import World
-from cnnlib.training.ema import EMA
 from cnnlib.training.recipe import Recipe
 
 
-def half(device: torch.device) -> torch.dtype:
+def half_precision(device: torch.device) -> torch.dtype:
     """The half precision for this device: bf16, but fp16 on GPUs that have only that."""
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16
     return torch.bfloat16
+
+
+class EMA:
+    """a <- d a + (1 - d) w after each step, over weights and running statistics w.
+
+    d is ``decay``, but not above (1 + n) / (10 + n) at step n, or a short run would remember its first weights.
+    Polyak & Juditsky 1992; the ramp is that of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.values = {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        """Take in the weights after a step."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                self.values[name].lerp_(value, 1 - decay)
+            else:
+                self.values[name].copy_(value)  # counters
+
+    @torch.no_grad()
+    def exchange(self, net: nn.Module) -> None:
+        """The network gets the mean, and its own weights are kept here; a second call undoes the first."""
+        for name, value in net.state_dict().items():
+            own = value.clone()
+            value.copy_(self.values[name])
+            self.values[name] = own
+
+    def state(self) -> dict[str, object]:
+        """For a checkpoint."""
+        return {"steps": self.steps, "values": self.values}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """From a checkpoint."""
+        self.steps = state["steps"]
+        for name, value in self.values.items():
+            stored: Tensor = state["values"][name]
+            value.copy_(stored)
 
 
 class Step:
@@ -26,13 +67,13 @@ class Step:
 
     def __init__(self, net: nn.Module, recipe: Recipe, world: World) -> None:
         self.net, self.recipe, self.world = net, recipe, world
-        self.home = next(net.parameters()).device
-        self.optimiser = recipe.start(net)
-        self.average = EMA(net, recipe.ema) if recipe.ema else None
-        dtype = half(self.home)
+        self.device = next(net.parameters()).device
+        self.optimiser = recipe.make_optimiser(net)
+        self.ema = EMA(net, recipe.ema) if recipe.ema else None
+        dtype = half_precision(self.device)
         # fp16 has no numbers below 6e-8: gradients are computed of a loss times a large factor.
-        self.scaler = torch.amp.GradScaler(self.home.type, enabled=recipe.amp and dtype is torch.float16)
-        self.cast = torch.autocast(self.home.type, dtype) if recipe.amp else nullcontext()
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and dtype is torch.float16)
+        self.autocast = torch.autocast(self.device.type, dtype) if recipe.amp else nullcontext()
         self.forward = world.wrap(net, recipe.sync_norm)
         if recipe.compile:
             self.forward = torch.compile(self.forward)
@@ -48,14 +89,14 @@ class Step:
             x = change(x, generator)
         shares = [(y, 1.0)]
         if self.recipe.mixup:
-            x, partner, share = mix(x, generator, self.recipe.mixup)
+            x, partner, share = mixup(x, generator, self.recipe.mixup)
             shares = [(y, share), (y[partner], 1 - share)]
         if self.recipe.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         smooth = self.recipe.label_smoothing
-        with self.cast:
+        with self.autocast:
             logits = self.forward(x)
         logits = logits.float()
         loss = sum(share * F.cross_entropy(logits, y, label_smoothing=smooth) for y, share in shares)
@@ -65,8 +106,8 @@ class Step:
         self.scaler.scale(loss * weight).backward()
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        if self.average:
-            self.average.update(self.net)
+        if self.ema:
+            self.ema.update(self.net)
         right = sum(share * (logits.detach().argmax(1) == y).sum() for y, share in shares)
         return loss.detach() * len(y), right
 
@@ -76,7 +117,7 @@ class Step:
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": self.average.state() if self.average else None,
+            "ema": self.ema.state() if self.ema else None,
         }
 
     def restore(self, state: dict) -> None:
@@ -84,10 +125,10 @@ class Step:
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        if self.average:
-            self.average.restore(state["average"])
+        if self.ema:
+            self.ema.restore(state["ema"])
 
-    def forget(self) -> None:
+    def free_memory(self) -> None:
         """Give back gradients and the optimiser's memory."""
         self.optimiser.zero_grad()
         self.optimiser.state.clear()

@@ -39,9 +39,9 @@ def test_both_laws_hold_for_every_team(answers):
     for pool in answers.values():
         for g in range(5):
             team = pool[3 * g : 3 * g + 3].double()
-            members = np.mean([calibration.surprise(z, Y) for z in team])
+            members = np.mean([calibration.nll(z, Y) for z in team])
             for mean in (ensemble.mean_probabilities, ensemble.mean_logits):
-                assert calibration.surprise(mean(team), Y) <= members
+                assert calibration.nll(mean(team), Y) <= members
             p = team.softmax(2)
             ambiguity = ((p - p.mean(0)) ** 2).sum(2).mean()
             of_mean, of_members = ((p.mean(0) - target) ** 2).sum(1).mean(), ((p - target) ** 2).sum(2).mean()
@@ -91,8 +91,8 @@ def test_the_first_exercise_is_worked_right():
     p = torch.tensor([0.9, 0.5, 0.01], dtype=torch.float64)
     z = torch.stack([p, 1 - p], 1).log()[:, None]
     first = torch.tensor([0])
-    both = [calibration.surprise(m(z), first) for m in (ensemble.mean_probabilities, ensemble.mean_logits)]
-    members = np.mean([calibration.surprise(one, first) for one in z])
+    both = [calibration.nll(m(z), first) for m in (ensemble.mean_probabilities, ensemble.mean_logits)]
+    members = np.mean([calibration.nll(one, first) for one in z])
     assert both == [pytest.approx(0.755, abs=1e-3), pytest.approx(1.17, abs=5e-3)]
     assert members == pytest.approx(1.80, abs=5e-3) and max(both) < members
 

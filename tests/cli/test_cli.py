@@ -54,7 +54,7 @@ def test_a_wrong_shape_is_told_by_the_parser(capsys):
 
 
 def test_training_prints_a_line_an_epoch(monkeypatch, capsys):
-    few = tuple(part.take(200) for part in datasets.mnist())
+    few = tuple(part.head(200) for part in datasets.mnist())
     monkeypatch.setattr(datasets, "mnist", lambda full, download: few)
     assert commands.main(["train", "lenet_small", "--data", "mnist", "--epochs", "2", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -32,14 +32,14 @@ def test_the_calibration_error_is_the_package_s(text):
     z, y = 2 * torch.randn(300, 6, dtype=torch.float64), torch.randint(6, (300,))
     for count in (1, 4, 15):
         ours = text.reference["calibration_gap"](z.softmax(1), y, count)
-        assert float(ours) == pytest.approx(calibration.error(calibration.bins(z, y, count)))
+        assert float(ours) == pytest.approx(calibration.expected_calibration_error(calibration.confidence_bins(z, y, count)))
 
 
 def test_bins_have_gaps_of_both_signs():
     rng = random.Random(0)
     for _ in range(30):
         case = sheet.sure_case(rng, 4, 40)
-        found = calibration.bins(torch.tensor(case["p"]).log(), torch.tensor(case["y"]), 4)
+        found = calibration.confidence_bins(torch.tensor(case["p"]).log(), torch.tensor(case["y"]), 4)
         assert {np.sign(b.confidence - b.accuracy) for b in found} == {-1, 1}
 
 

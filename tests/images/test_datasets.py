@@ -62,7 +62,7 @@ def test_parts_that_do_not_fit_are_refused():
         (lambda: Images(x, y.float(), ("a", "b")), "torch.int64"),
         (lambda: Images(x, y[:1], ("a", "b")), "one label an image"),
         (lambda: Images(x, y, ("a",)), "labels 0 to 1"),
-        (lambda: Images(x, y, ("a", "b")).take(3), "n=3: need 1 to 2"),
+        (lambda: Images(x, y, ("a", "b")).head(3), "n=3: need 1 to 2"),
         (lambda: Images(x, y, ("a", "b"))[0], r"\[0:1\]"),
     ]:
         with pytest.raises(ValueError, match=words):
@@ -202,7 +202,7 @@ def test_a_silent_server_is_given_up(tmp_path, tiny, monkeypatch):
         wait.wait(5)
         return None, 0
 
-    monkeypatch.setattr(downloads, "TIMEOUT", 0.2)
+    monkeypatch.setattr(resources, "TIMEOUT", 0.2)
     with serving(never) as url:
         monkeypatch.setattr(downloads, "MNIST_URLS", (url,))
         with pytest.raises(ValueError, match="timed out"):

@@ -9,10 +9,10 @@ import torch
 from folders_made import COLOURS, make
 from PIL import Image
 from torch import nn
-from toys import told
+from toys import row_values
 
 from cnnlib.images import preprocessing
-from cnnlib.images.folders import folder
+from cnnlib.images.folders import image_folder
 from cnnlib.images.stream import Stream
 from cnnlib.training.evaluation import evaluate, predict, seeded
 from cnnlib.training.loop import train
@@ -35,13 +35,15 @@ def net():
 RECIPE = Recipe(3, PiecewiseLinear((0, 1), (0.1, 0.01)), 4)
 
 
-def stream(root, view=None, workers=0, **settings):
-    files = folder(root)
-    return Stream(files, files.classes, view or preprocessing.scale_crop(34, 40, 32), workers, **settings)
+def stream(root, transform=None, workers=0, **settings):
+    files = image_folder(root)
+    return Stream(
+        files, files.classes, transform or preprocessing.random_scale_crop(34, 40, 32), workers, **settings
+    )
 
 
 def test_labels_follow_the_alphabet_and_files_their_names(tmp_path):
-    files = folder(make(tmp_path))
+    files = image_folder(make(tmp_path))
     assert files.classes == ("blue", "red") and files.labels == [0] * 6 + [1] * 6
     image, label = files[11]
     assert image.mode == "RGB" and image.size == (50, 45) and label == 1
@@ -50,16 +52,16 @@ def test_labels_follow_the_alphabet_and_files_their_names(tmp_path):
 
 def test_the_centre_is_the_centre_and_nothing_is_random():
     picture = Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3))
-    x = preprocessing.centre(40, 32)(picture, None)
+    x = preprocessing.centre_crop(40, 32)(picture, None)
     assert torch.equal(x, torch.from_numpy(np.array(picture)[4:36, 14:46]).permute(2, 0, 1) / 255)
-    assert preprocessing.centre(20, 16)(picture, None).shape == (3, 16, 16)
+    assert preprocessing.centre_crop(20, 16)(picture, None).shape == (3, 16, 16)
 
 
 def test_a_random_crop_has_its_size_scales_and_flips():
     ramp = Image.fromarray(np.tile(np.linspace(0, 255, 100, dtype=np.uint8)[None, :, None], (60, 1, 3)))
-    view, slopes, signs = preprocessing.scale_crop(32, 64, 32), set(), set()
+    transform, slopes, signs = preprocessing.random_scale_crop(32, 64, 32), set(), set()
     for seed in range(60):
-        x = view(ramp, torch.Generator().manual_seed(seed))
+        x = transform(ramp, torch.Generator().manual_seed(seed))
         assert x.shape == (3, 32, 32) and x.dtype == torch.float32 and 0 <= x.min() <= x.max() <= 1
         slope = float(x[0, 16, 31] - x[0, 16, 0])
         signs.add(slope > 0)
@@ -69,28 +71,30 @@ def test_a_random_crop_has_its_size_scales_and_flips():
     assert min(slopes) == pytest.approx(31 / 106, abs=0.04) and max(slopes) == pytest.approx(
         31 / 53, abs=0.04
     )
-    with pytest.raises(ValueError, match="need size <= low <= high"):
-        preprocessing.scale_crop(16, 64, 32)
-    with pytest.raises(ValueError, match="need size <= short"):
-        preprocessing.centre(16, 32)
+    with pytest.raises(ValueError, match="need size <= min_side <= max_side"):
+        preprocessing.random_scale_crop(16, 64, 32)
+    with pytest.raises(ValueError, match="need size <= short_side"):
+        preprocessing.centre_crop(16, 32)
 
 
 def test_a_stream_learns_and_workers_change_nothing(tmp_path):
     data = make(tmp_path)
     one, two = net(), net()
-    rows = list(train(one, stream(data), stream(data, preprocessing.centre(34, 32)), RECIPE))
+    rows = list(train(one, stream(data), stream(data, preprocessing.centre_crop(34, 32)), RECIPE))
     assert rows[-1].valid_acc == 1 and rows[-1].train_loss < rows[0].train_loss
-    again = train(two, stream(data, workers=2), stream(data, preprocessing.centre(34, 32), workers=1), RECIPE)
-    assert told(again) == told(rows) and torch.equal(one[0].weight, two[0].weight)
+    again = train(
+        two, stream(data, workers=2), stream(data, preprocessing.centre_crop(34, 32), workers=1), RECIPE
+    )
+    assert row_values(again) == row_values(rows) and torch.equal(one[0].weight, two[0].weight)
 
 
 def test_a_stream_resumes_with_the_same_views(tmp_path):
     data, path = make(tmp_path / "data"), tmp_path / "run.pt"
     one, two = net(), net()
-    rows = told(train(one, stream(data), stream(data), RECIPE))
+    rows = row_values(train(one, stream(data), stream(data), RECIPE))
     for _ in train(net(), stream(data), stream(data), RECIPE, checkpoint=path):
         break
-    assert told(train(two, stream(data), stream(data), RECIPE, checkpoint=path)) == rows
+    assert row_values(train(two, stream(data), stream(data), RECIPE, checkpoint=path)) == rows
     assert torch.equal(one[0].weight, two[0].weight)
 
 
@@ -106,13 +110,15 @@ def test_mean_and_spread_are_taken_off(tmp_path):
     root = make(tmp_path)
     mean, std = torch.rand(3, 32, 32), torch.tensor([0.2, 0.3, 0.4])[:, None, None]
     plain, shifted = stream(root), stream(root, mean=mean, std=std)
-    assert torch.allclose(shifted.first(), (plain.first() - mean) / std)
+    assert torch.allclose(shifted.example(), (plain.example() - mean) / std)
 
 
 def test_predictions_come_in_the_order_of_the_files(tmp_path):
-    data, one = stream(make(tmp_path), preprocessing.centre(34, 32)), net()
+    data, one = stream(make(tmp_path), preprocessing.centre_crop(34, 32)), net()
     whole = predict(one, data, batch=5)
-    assert torch.allclose(whole[9:10], predict(one, Stream([data.dataset[9]], "ab", data.view)), atol=1e-5)
+    assert torch.allclose(
+        whole[9:10], predict(one, Stream([data.dataset[9]], "ab", data.transform)), atol=1e-5
+    )
     loss, acc = evaluate(one, data, batch=5)
     labels = torch.tensor(data.dataset.labels)
     assert loss == pytest.approx(nn.functional.cross_entropy(whole, labels).item(), abs=1e-6)
@@ -122,7 +128,7 @@ def test_predictions_come_in_the_order_of_the_files(tmp_path):
 def test_all_that_goes_to_a_worker_can_be_sent(tmp_path):
     data = stream(make(tmp_path))
     there = pickle.loads(pickle.dumps(data))
-    assert torch.equal(there.first(), data.first())
+    assert torch.equal(there.example(), data.example())
 
 
 def broken(root):
@@ -143,7 +149,7 @@ def test_an_unreadable_file_is_named(tmp_path, workers):
 
 
 def test_unreadable_files_are_skipped_on_request_and_counted(tmp_path):
-    files = folder(broken(tmp_path), skip_unreadable=True)
+    files = image_folder(broken(tmp_path), skip_unreadable=True)
     assert len(files) == 10 and [name.rpartition("/")[2] for name in files.skipped] == ["0.png", "3.JPEG"]
     assert "2 unreadable files skipped" in repr(files)
 
@@ -158,14 +164,14 @@ def empty_class(root):
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (lambda p: folder(p / "nowhere"), "nowhere is no folder"),
-        (lambda p: folder(p), "has no folders"),
-        (lambda p: folder(empty_class(p)), r"red holds no image"),
+        (lambda p: image_folder(p / "nowhere"), "nowhere is no folder"),
+        (lambda p: image_folder(p), "has no folders"),
+        (lambda p: image_folder(empty_class(p)), r"red holds no image"),
         (
-            lambda p: folder(make(p), classes=("blue", "green", "red")),
+            lambda p: image_folder(make(p), classes=("blue", "green", "red")),
             "no folder for 1 of the classes, such as 'green'",
         ),
-        (lambda p: folder(make(p), classes=("blue",)), "1 folders that are no class, such as 'red'"),
+        (lambda p: image_folder(make(p), classes=("blue",)), "1 folders that are no class, such as 'red'"),
         (
             lambda p: train(net(), replace(stream(make(p)), dataset=[]), stream(p), RECIPE),
             "train_set is empty",
@@ -184,7 +190,7 @@ def empty_class(root):
         ),
         (
             lambda p: list(train(net(), stream(make(p), as_it_is), stream(p), RECIPE)),
-            r"in one batch: the view must give one",
+            r"in one batch: the transform must give one",
         ),
     ],
 )

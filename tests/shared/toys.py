@@ -37,5 +37,5 @@ def small(norm=True):
 RECIPE = Recipe(epochs=4, lr=PiecewiseLinear((0, 1), (0.1, 0.01)), batch=16)
 
 
-def told(rows):
+def row_values(rows):
     return [(r.epoch, r.train_loss, r.train_acc, r.valid_loss, r.valid_acc, r.lr) for r in rows]

@@ -15,7 +15,7 @@ import pytest
 import torch
 import toys
 from torch import nn
-from toys import RECIPE, small, told, toy
+from toys import RECIPE, row_values, small, toy
 
 import cnnlib
 from cnnlib.images import augmentation
@@ -38,14 +38,14 @@ def same(a, b):
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_half_a_run_then_the_other_half_is_the_whole_run(tmp_path, recipe):
     straight, first, second = small(), small(), nn.Sequential(*small())
-    rows = told(train(straight, toy(), toy(40), recipe))
+    rows = row_values(train(straight, toy(), toy(40), recipe))
     path = tmp_path / "deep" / "run.pt"
     for row in train(first, toy(), toy(40), recipe, checkpoint=path):
         if row.epoch == 2:
             break
     with torch.no_grad():  # what the network holds before it resumes cannot matter
         second[0].weight.fill_(9)
-    assert told(train(second, toy(), toy(40), recipe, checkpoint=path)) == rows
+    assert row_values(train(second, toy(), toy(40), recipe, checkpoint=path)) == rows
     assert same(straight, second)
 
 
@@ -60,7 +60,7 @@ def test_a_finished_run_is_given_again_without_training(tmp_path):
 
 def test_keeping_a_checkpoint_changes_nothing(tmp_path):
     nets = [small(), small()]
-    assert told(train(nets[0], toy(), toy(), RICH)) == told(
+    assert row_values(train(nets[0], toy(), toy(), RICH)) == row_values(
         train(nets[1], toy(), toy(), RICH, checkpoint=tmp_path / "run.pt")
     )
     assert same(*nets)
@@ -94,8 +94,8 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
         reached.append(checkpoint.load(path)["rows"][-1]["epoch"])
     assert kills == 3 and reached == sorted(reached) and reached[-1] > 0
     straight, last = small(), small()
-    rows = told(train(straight, toy(), toy(40), LONG))
-    assert told(train(last, toy(), toy(40), LONG, checkpoint=path)) == rows and same(straight, last)
+    rows = row_values(train(straight, toy(), toy(40), LONG))
+    assert row_values(train(last, toy(), toy(40), LONG, checkpoint=path)) == rows and same(straight, last)
 
 
 def stopped(path, recipe=RECIPE):
@@ -224,10 +224,10 @@ def test_what_is_on_disk_is_plain(tmp_path):
 
 def test_the_recipe_in_words_tells_recipes_apart():
     images = torch.rand(4, 3, 5, 5)
-    one = Recipe(1, augment=(augmentation.colour_pca(images), augmentation.crop(2))).words()
-    assert one == Recipe(1, augment=(augmentation.colour_pca(images), augmentation.crop(2))).words()
+    one = Recipe(1, augment=(augmentation.colour_pca(images), augmentation.crop(2))).describe()
+    assert one == Recipe(1, augment=(augmentation.colour_pca(images), augmentation.crop(2))).describe()
     for other in (augmentation.colour_pca(images * 0.5), augmentation.colour_pca(images.flip(1))):
-        assert Recipe(1, augment=(other, augmentation.crop(2))).words() != one
+        assert Recipe(1, augment=(other, augmentation.crop(2))).describe() != one
     assert one["augment"][1] == "augmentation._crop(pad=2)"
     with seeded(0):
-        assert Recipe(1).words() == Recipe(1).words() != Recipe(1, mixup=0.2).words()
+        assert Recipe(1).describe() == Recipe(1).describe() != Recipe(1, mixup=0.2).describe()

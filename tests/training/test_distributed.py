@@ -42,18 +42,18 @@ from toys import toy
 from cnnlib.training import distributed
 from cnnlib.training import loop as training
 torch.set_num_threads(1)
-training.LOOK = 4  # of six steps an epoch: to look at the losses on the way changes none
-with distributed.joined("cpu"):
-    team, net, out = distributed.world(), t.net(), sys.argv[1]
+training.LOSS_CHECK_INTERVAL = 4  # of six steps an epoch: to look at the losses on the way changes none
+with distributed.process_group("cpu"):
+    world, net, out = distributed.current_world(), t.net(), sys.argv[1]
     seen = []
     judge, recipe = toy(41, seed=1), getattr(t, sys.argv[3])
     rows = training.train(net, t.Spied(toy(), seen), judge, recipe, checkpoint=out + "/run.pt")
-    told = []
+    values = []
     for row in rows:
-        told.append([row.epoch, row.train_loss, row.train_acc, row.valid_loss, row.valid_acc, row.lr])
+        values.append([row.epoch, row.train_loss, row.train_acc, row.valid_loss, row.valid_acc, row.lr])
     weights = [value.tolist() for value in net.state_dict().values()]
-    with open(f"{out}/{team.rank}.json", "w") as file:
-        json.dump({"rank": team.rank, "size": team.size, "rows": told, "weights": weights, "seen": seen}, file)
+    with open(f"{out}/{world.rank}.json", "w") as file:
+        json.dump({"rank": world.rank, "size": world.size, "rows": values, "weights": weights, "seen": seen}, file)
 """
 
 
@@ -154,17 +154,17 @@ def test_a_killed_process_ends_the_run_and_leaves_a_checkpoint(tmp_path):
 
 def test_shares_make_up_the_batch():
     whole = torch.randperm(17)
-    shares = [World(rank, 3).part(whole) for rank in range(3)]
+    shares = [World(rank, 3).shard(whole) for rank in range(3)]
     assert sorted(map(len, shares)) == [5, 6, 6]
     assert sorted(torch.cat(shares).tolist()) == list(range(17))
-    assert torch.equal(World().part(whole), whole)
+    assert torch.equal(World().shard(whole), whole)
 
 
 def test_no_process_is_left_with_one_image_or_none():
     for n in range(20, 60):
         parts = _batches(n, 10, 3, torch.Generator().manual_seed(0))
         assert sorted(torch.cat(parts).tolist()) == list(range(n))
-        assert min(len(World(rank, 3).part(part)) for part in parts for rank in range(3)) >= 2
+        assert min(len(World(rank, 3).shard(part)) for part in parts for rank in range(3)) >= 2
 
 
 def test_batches_too_small_for_the_processes_are_refused():
@@ -184,8 +184,12 @@ def test_norms_over_processes_need_gpus():
 
 def test_alone_nothing_is_joined(monkeypatch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    with distributed.joined("cpu") as device:
-        assert device == "cpu" and distributed.world() == World(0, 1) and distributed.world().first
+    with distributed.process_group("cpu") as device:
+        assert (
+            device == "cpu"
+            and distributed.current_world() == World(0, 1)
+            and distributed.current_world().is_main
+        )
 
 
 def test_the_command_line_trains_under_torchrun(tmp_path):

@@ -1,59 +1,59 @@
-"""Averages of answers against the definitions written out; views of an image against slices; what is kept."""
+"""Averages of logits against the definitions written out; views of an image against slices; what is kept."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cnnlib.experiments import logits as kept
+from cnnlib.experiments import compact as kept
 from cnnlib.images.datasets import Images
 from cnnlib.training import calibration, ensemble
 
 
 @pytest.fixture
-def answers():
+def logits():
     return torch.randn(5, 40, 7, generator=torch.Generator().manual_seed(0)) * 3
 
 
-def test_mean_probabilities_is_the_mean_of_softmax(answers):
-    by_hand = torch.stack([a.exp() / a.exp().sum(1, keepdim=True) for a in answers.double()]).mean(0)
-    assert torch.allclose(ensemble.mean_probabilities(answers).double().exp(), by_hand, atol=1e-6)
+def test_mean_probabilities_is_the_mean_of_softmax(logits):
+    by_hand = torch.stack([a.exp() / a.exp().sum(1, keepdim=True) for a in logits.double()]).mean(0)
+    assert torch.allclose(ensemble.mean_probabilities(logits).double().exp(), by_hand, atol=1e-6)
 
 
-def test_mean_logits_is_the_geometric_mean_made_to_sum_to_one(answers):
-    product = answers.double().softmax(2).prod(0) ** (1 / 5)
+def test_mean_logits_is_the_geometric_mean_made_to_sum_to_one(logits):
+    product = logits.double().softmax(2).prod(0) ** (1 / 5)
     by_hand = product / product.sum(1, keepdim=True)
-    assert torch.allclose(ensemble.mean_logits(answers).double().exp(), by_hand, atol=1e-6)
+    assert torch.allclose(ensemble.mean_logits(logits).double().exp(), by_hand, atol=1e-6)
 
 
 def test_the_two_averages_can_choose_differently():
     """One network is certain, two lean the other way: certainty counts without bound among logits."""
-    answers = torch.tensor([[[12.0, 0.0]], [[0.0, 2.0]], [[0.0, 2.0]]])
-    assert ensemble.mean_logits(answers).argmax(1).item() == 0
-    assert ensemble.mean_probabilities(answers).argmax(1).item() == 1
+    logits = torch.tensor([[[12.0, 0.0]], [[0.0, 2.0]], [[0.0, 2.0]]])
+    assert ensemble.mean_logits(logits).argmax(1).item() == 0
+    assert ensemble.mean_probabilities(logits).argmax(1).item() == 1
 
 
-def test_one_answer_is_its_own_average(answers):
+def test_one_answer_is_its_own_average(logits):
     for average in (ensemble.mean_probabilities, ensemble.mean_logits):
-        assert torch.allclose(average(answers[:1]), answers[0].log_softmax(1), atol=1e-6)
+        assert torch.allclose(average(logits[:1]), logits[0].log_softmax(1), atol=1e-6)
 
 
-def test_an_average_is_never_more_surprised_than_its_members_are_on_average(answers):
+def test_an_average_is_never_more_surprised_than_its_members_are_on_average(logits):
     """Jensen's inequality, for both means."""
     y = torch.arange(40) % 7
-    members = sum(calibration.surprise(a, y) for a in answers) / 5
-    assert calibration.surprise(ensemble.mean_probabilities(answers), y) < members
-    assert calibration.surprise(ensemble.mean_logits(answers), y) < members
+    members = sum(calibration.nll(a, y) for a in logits) / 5
+    assert calibration.nll(ensemble.mean_probabilities(logits), y) < members
+    assert calibration.nll(ensemble.mean_logits(logits), y) < members
 
 
 def test_disagreement_counts_pairs():
     classes = torch.tensor(
         [[0, 1, 2, 0], [0, 1, 2, 1], [0, 2, 2, 1]]
     )  # pairs differ on 1, 2 and 1 images of 4
-    answers = nn.functional.one_hot(classes, 3).float()
-    assert ensemble.disagreement(answers) == pytest.approx((1 + 2 + 1) / 3 / 4)
+    logits = nn.functional.one_hot(classes, 3).float()
+    assert ensemble.disagreement(logits) == pytest.approx((1 + 2 + 1) / 3 / 4)
     with pytest.raises(ValueError, match="two or more to disagree"):
-        ensemble.disagreement(answers[:1])
+        ensemble.disagreement(logits[:1])
 
 
 def test_wrong_shapes_are_refused():
@@ -90,20 +90,20 @@ def test_ten_crops_are_ten_and_hold_the_image():
 def test_a_network_that_ignores_place_gives_mirrored_views_one_answer():
     images = Images(torch.rand(6, 1, 8, 8), torch.zeros(6, dtype=torch.int64), ("a", "b"))
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
-    seen = ensemble.look(net, images, ensemble.mirrored())
+    seen = ensemble.predict_views(net, images, ensemble.mirrored())
     assert seen.shape == (2, 6, 2) and torch.allclose(seen[0], seen[1], atol=1e-6)
-    assert ensemble.look(net, images, ensemble.sizes(4, 8, 12)).shape == (3, 6, 2)
-    alone = ensemble.looked(net, images, ensemble.sizes(8))
+    assert ensemble.predict_views(net, images, ensemble.sizes(4, 8, 12)).shape == (3, 6, 2)
+    alone = ensemble.average_views(net, images, ensemble.sizes(8))
     assert torch.allclose(alone, seen[0].log_softmax(1), atol=1e-6)
 
 
 # ---- calibration ----
 
 
-def test_bins_against_a_loop(answers):
+def test_bins_against_a_loop(logits):
     y = torch.arange(40) % 7
-    found = calibration.bins(answers[0], y, 5)
-    p, said = answers[0].softmax(1).max(1)
+    found = calibration.confidence_bins(logits[0], y, 5)
+    p, said = logits[0].softmax(1).max(1)
     for one in found:
         held = [i for i in range(40) if one.low < p[i] <= one.high]
         assert one.share == pytest.approx(len(held) / 40)
@@ -116,18 +116,20 @@ def test_an_honest_coin_is_calibrated_and_a_boaster_is_not():
     y = torch.tensor([0, 0, 0, 1])
     honest = torch.tensor([0.75, 0.25]).log().expand(4, 2)
     sure = torch.tensor([0.999, 0.001]).log().expand(4, 2)
-    assert calibration.error(calibration.bins(honest, y)) == pytest.approx(0, abs=1e-6)
-    found = calibration.bins(sure, y)
-    assert calibration.error(found) == pytest.approx(0.249, abs=1e-4)
-    assert calibration.excess(found) == pytest.approx(0.249, abs=1e-4)
+    assert calibration.expected_calibration_error(calibration.confidence_bins(honest, y)) == pytest.approx(
+        0, abs=1e-6
+    )
+    found = calibration.confidence_bins(sure, y)
+    assert calibration.expected_calibration_error(found) == pytest.approx(0.249, abs=1e-4)
+    assert calibration.overconfidence(found) == pytest.approx(0.249, abs=1e-4)
     with pytest.raises(ValueError, match=r"need \(N, C\) and \(N,\)"):
-        calibration.bins(honest, y[:3])
+        calibration.confidence_bins(honest, y[:3])
 
 
-def test_surprise_is_cross_entropy(answers):
+def test_surprise_is_cross_entropy(logits):
     y = torch.arange(40) % 7
-    assert calibration.surprise(answers[0], y) == pytest.approx(
-        nn.functional.cross_entropy(answers[0], y).item(), abs=1e-6
+    assert calibration.nll(logits[0], y) == pytest.approx(
+        nn.functional.cross_entropy(logits[0], y).item(), abs=1e-6
     )
 
 

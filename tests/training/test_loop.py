@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from toys import RECIPE, small, told, toy
+from toys import RECIPE, row_values, small, toy
 
 import cnnlib
 from cnnlib import datasets
 from cnnlib.images.datasets import Images
 from cnnlib.training import checkpoint
 from cnnlib.training import loop as training
-from cnnlib.training.evaluation import device, evaluate, predict, seeded
+from cnnlib.training.evaluation import evaluate, find_device, predict, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.recipe import Diverged, Recipe
 from cnnlib.training.schedule import Cosine, PiecewiseLinear, StepDecay
@@ -45,16 +45,16 @@ def test_it_learns():
 
 def test_the_same_seed_gives_the_same_rows_and_weights_whatever_the_caller_draws():
     nets = [small(), small(), small()]
-    first = told(train(nets[0], toy(), toy(), RECIPE))
+    first = row_values(train(nets[0], toy(), toy(), RECIPE))
     second = []
     for row in train(nets[1], toy(), toy(), RECIPE):
-        second += told([row])
+        second += row_values([row])
         torch.rand(7)
         evaluate(nets[1], toy(30, seed=5))
     assert first == second
     for a, b in zip(nets[0].state_dict().values(), nets[1].state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    other = told(train(nets[2], toy(), toy(), Recipe(4, RECIPE.lr, 16, seed=1)))
+    other = row_values(train(nets[2], toy(), toy(), Recipe(4, RECIPE.lr, 16, seed=1)))
     assert other != first
 
 
@@ -116,8 +116,8 @@ def test_modes_are_restored_and_an_early_end_leaves_a_usable_network():
 
 def test_another_optimiser_and_label_smoothing_are_used():
     plain, adam = small(), small()
-    one = told(train(plain, toy(), toy(), RECIPE))
-    two = told(
+    one = row_values(train(plain, toy(), toy(), RECIPE))
+    two = row_values(
         train(
             adam,
             toy(),
@@ -138,7 +138,7 @@ def test_a_loss_that_explodes_stops_with_step_and_rate():
 
 def test_a_long_pass_stops_soon_after_the_loss_is_lost(monkeypatch):
     """100 steps a pass; the loss is looked at every five."""
-    monkeypatch.setattr(training, "LOOK", 5)
+    monkeypatch.setattr(training, "LOSS_CHECK_INTERVAL", 5)
     steps = []
 
     def spy(x, draw):
@@ -233,7 +233,7 @@ def test_no_word_is_printed_unless_somebody_watches():
          "valid_set has images of 1×8×8: the network's layer 5 expects 64 features and gets 144"),
         (lambda: train(small(), Images(toy().x, toy().y + 5, tuple("abcdefgh")), toy(), Recipe(1)), "labels up to 7"),
         (lambda: train(small(), toy(), toy(), Recipe(1, batch=1)), "batch=1"),
-        (lambda: device("abacus"), "this machine has"),
+        (lambda: find_device("abacus"), "this machine has"),
     ],
 )  # fmt: skip
 def test_what_cannot_train_is_refused_in_one_sentence(bad, words):
@@ -245,5 +245,5 @@ def test_lenet_learns_digits():
     with seeded(0):
         net = cnnlib.build("lenet_small")
     data, test = datasets.mnist()
-    rows = list(train(net, data.take(1500), test, Recipe(2, batch=32)))
+    rows = list(train(net, data.head(1500), test, Recipe(2, batch=32)))
     assert rows[-1].valid_acc > 0.85 > 0.2 > evaluate(cnnlib.build("lenet_small"), test)[1] - 0.15

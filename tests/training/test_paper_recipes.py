@@ -23,29 +23,29 @@ def imagenet(tmp_path_factory):
 
 
 def test_the_recipe_is_the_papers(imagenet):
-    plan = paper_recipes.imagenet_2015(paper_recipes.Places(imagenet), 224)
-    recipe = plan.recipe
+    setup = paper_recipes.imagenet_2015(*cnnlib.images.train_and_val(imagenet), 224)
+    recipe = setup.recipe
     assert (recipe.batch, recipe.momentum, recipe.decay, recipe.optimiser) == (256, 0.9, 1e-4, None)
     assert [recipe.lr(t) for t in (0, 0.3, 0.9)] == pytest.approx([0.1, 0.01, 0.001])
-    assert plan.train_set.view.keywords == {"low": 256, "high": 480, "size": 224}
-    assert plan.valid_set.view.keywords == {"short": 256, "size": 224}
+    assert setup.train_set.transform.keywords == {"min_side": 256, "max_side": 480, "size": 224}
+    assert setup.valid_set.transform.keywords == {"short_side": 256, "size": 224}
     assert recipe.augment[0].func.__name__ == "_add_colour"
-    assert plan.train_set.classes == plan.valid_set.classes == ("blue", "red")
-    mean = plan.train_set.mean
-    assert mean.shape == (3, 224, 224) and mean is plan.valid_set.mean
+    assert setup.train_set.classes == setup.valid_set.classes == ("blue", "red")
+    mean = setup.train_set.mean
+    assert mean.shape == (3, 224, 224) and mean is setup.valid_set.mean
     colours = torch.tensor(list(COLOURS.values())).float().mean(0) / 255
     assert mean.mean((1, 2)).tolist() == pytest.approx(colours.tolist(), abs=0.02)
-    centred = next(replace_view(plan).batches([torch.arange(6)], 0))[0]
+    centred = next(without_crops(setup).batches([torch.arange(6)], 0))[0]
     assert centred.mean(0).abs().max() < 1e-5  # the mean of every pixel is gone
 
 
-def replace_view(plan):
+def without_crops(setup):
     from dataclasses import replace
 
-    return replace(plan.train_set, view=plan.valid_set.view)
+    return replace(setup.train_set, transform=setup.valid_set.transform)
 
 
-def told(capsys):
+def lines_of(capsys):
     return capsys.readouterr().out.splitlines()
 
 
@@ -54,14 +54,18 @@ def test_resnet50_trains_and_is_judged_from_end_to_end(imagenet, tmp_path, capsy
     data = ["resnet50", "--data", str(imagenet), *FEW]
     short = ["--recipe", "imagenet-2015", "--epochs", "1", "--batch", "6", "--checkpoint", kept]
     assert commands.main(["train", *data, *short]) == 0
-    (line,) = [line for line in told(capsys) if line.startswith("epoch")]
+    (line,) = [line for line in lines_of(capsys) if line.startswith("epoch")]
     accuracy = re.search(r"test ([\d.]+%)", line)[1]
     assert commands.main(["evaluate", *data, "--weights", kept]) == 0
     state = checkpoint.load(kept)
     # The same mean image and the same crop as in training, or the loss would be another.
     loss = f"{state['rows'][0]['valid_loss']:.4f}"
     assert f"4 images  loss {loss}  top-1 {accuracy}  top-2 100.00%" in capsys.readouterr().out
-    assert state["net"]["fc.weight"].shape == (2, 2048) and state["scaling"]["mean"].shape == (3, 224, 224)
+    assert state["net"]["fc.weight"].shape == (2, 2048) and state["normalisation"]["mean"].shape == (
+        3,
+        224,
+        224,
+    )
 
 
 def test_a_small_network_learns_a_folder_and_goes_on(imagenet, tmp_path, capsys):
@@ -79,10 +83,10 @@ def test_a_small_network_learns_a_folder_and_goes_on(imagenet, tmp_path, capsys)
     ]
     words += ["--checkpoint", kept, "--epochs", "6"]
     assert commands.main(words) == 0
-    rows = [line for line in told(capsys) if line.startswith("epoch")]
+    rows = [line for line in lines_of(capsys) if line.startswith("epoch")]
     assert len(rows) == 6 and "test 100.00%" in rows[-1]
     assert commands.main(words) == 0
-    assert [line for line in told(capsys) if line.startswith("epoch")] == rows
+    assert [line for line in lines_of(capsys) if line.startswith("epoch")] == rows
     assert commands.main([*words[:-1], "8"]) == 2
     assert "epochs was 6.0 and is 8.0" in capsys.readouterr().err
 
@@ -103,7 +107,7 @@ def test_public_weights_are_judged_as_they_expect(imagenet, tmp_path, capsys):
     assert commands.main(words) == 0
     loss = float(re.search(r"loss ([\d.]+)", capsys.readouterr().out)[1])
     preset = models.ResNet18_Weights.IMAGENET1K_V1.transforms()
-    files = cnnlib.images.folder(imagenet / "val")
+    files = cnnlib.images.image_folder(imagenet / "val")
     with torch.no_grad():
         logits = net(torch.stack([preset(files[i][0]) for i in range(len(files))]))
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(files.labels)).item()
@@ -113,7 +117,7 @@ def test_public_weights_are_judged_as_they_expect(imagenet, tmp_path, capsys):
 def test_a_set_of_the_course_is_judged_too(monkeypatch, tmp_path, capsys):
     from cnnlib import datasets
 
-    few = tuple(part.take(100) for part in datasets.mnist())
+    few = tuple(part.head(100) for part in datasets.mnist())
     monkeypatch.setattr(datasets, "mnist", lambda full, download: few)
     kept = str(tmp_path / "run.pt")
     data = ["lenet_small", "--data", "mnist", "--device", "cpu"]

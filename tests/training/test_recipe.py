@@ -8,18 +8,17 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from toys import RECIPE, generator, small, told, toy
+from toys import RECIPE, generator, row_values, small, toy
 
 from cnnlib.images import augmentation
 from cnnlib.training import out_of_memory
 from cnnlib.training import step as stepping
 from cnnlib.training.distributed import World
-from cnnlib.training.ema import EMA
 from cnnlib.training.evaluation import evaluate, predict, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.recipe import Recipe
 from cnnlib.training.schedule import PiecewiseLinear
-from cnnlib.training.step import Step
+from cnnlib.training.step import EMA, Step
 
 
 def test_cutout_blackens_one_square_an_image_that_may_stick_out():
@@ -42,7 +41,7 @@ def test_mixup_is_a_convex_sum_of_two_images_of_the_batch():
     x = torch.rand(20, 1, 4, 4)
     shares = []
     for seed in range(300):
-        mixed, partner, share = augmentation.mix(x, generator(seed), 0.4)
+        mixed, partner, share = augmentation.mixup(x, generator(seed), 0.4)
         shares.append(share)
         assert sorted(partner.tolist()) == list(range(20))
         assert torch.allclose(mixed, share * x + (1 - share) * x[partner])
@@ -55,7 +54,7 @@ def test_mixed_labels_count_by_their_share():
     """The loss of one step against the formula with one-hot labels mixed like the images."""
     data, net = toy(16), small(norm=False)
     net[3].p = 0.0
-    x, partner, share = augmentation.mix(data.x, generator(5), 0.7)
+    x, partner, share = augmentation.mixup(data.x, generator(5), 0.7)
     soft = share * F.one_hot(data.y, 3) + (1 - share) * F.one_hot(data.y[partner], 3)
     expected = F.cross_entropy(net(x), soft).item()
     step = Step(net, Recipe(1, batch=16, mixup=0.7), World())
@@ -79,9 +78,9 @@ def test_the_running_mean_is_the_one_of_the_formula():
         mean = keep * mean + (1 - keep) * (n % 7)
     assert average.values["weight"].item() == pytest.approx(mean, rel=1e-5)
     own = net.weight.item()
-    average.swap(net)
+    average.exchange(net)
     assert net.weight.item() == pytest.approx(mean, rel=1e-5)
-    average.swap(net)
+    average.exchange(net)
     assert net.weight.item() == own
 
 
@@ -103,7 +102,7 @@ def test_half_precision_learns_and_keeps_weights_whole():
     net = small()
     rows = list(train(net, toy(), toy(60, seed=1), replace(RECIPE, amp=True)))
     assert rows[-1].valid_acc > 0.9 and {p.dtype for p in net.parameters()} == {torch.float32}
-    assert told(rows) != told(train(small(), toy(), toy(60, seed=1), RECIPE))
+    assert row_values(rows) != row_values(train(small(), toy(), toy(60, seed=1), RECIPE))
 
 
 class Card:
@@ -116,10 +115,13 @@ class Card:
 def test_cards_without_bf16_get_fp16_with_a_scale(monkeypatch):
     gpu = torch.device("cuda")
     Card(monkeypatch, True)
-    assert stepping.half(gpu) is torch.bfloat16 and stepping.half(torch.device("cpu")) is torch.bfloat16
+    assert (
+        stepping.half_precision(gpu) is torch.bfloat16
+        and stepping.half_precision(torch.device("cpu")) is torch.bfloat16
+    )
     Card(monkeypatch, False)
-    assert stepping.half(gpu) is torch.float16
-    monkeypatch.setattr(stepping, "half", lambda device: torch.float16)
+    assert stepping.half_precision(gpu) is torch.float16
+    monkeypatch.setattr(stepping, "half_precision", lambda device: torch.float16)
     net = small()
     step = Step(net, replace(RECIPE, amp=True), World())
     assert step.scaler.is_enabled() and step.state()["scaler"]["scale"] == 2.0**16
@@ -136,8 +138,8 @@ def test_compile_compiles_what_trains_and_not_what_is_kept(monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or net)
     net, plain = small(), small()
-    rows = told(train(net, toy(), toy(), replace(RECIPE, compile=True)))
-    assert asked == [net] and rows == told(train(plain, toy(), toy(), RECIPE))
+    rows = row_values(train(net, toy(), toy(), replace(RECIPE, compile=True)))
+    assert asked == [net] and rows == row_values(train(plain, toy(), toy(), RECIPE))
 
 
 class Hungry(nn.Module):
@@ -179,7 +181,7 @@ def test_out_of_memory_says_what_to_lower_and_holds_nothing(error):
 
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="something else"):
-        out_of_memory.within(lambda: (_ for _ in ()).throw(RuntimeError("something else")), "")
+        out_of_memory.call_with_advice(lambda: (_ for _ in ()).throw(RuntimeError("something else")), "")
 
 
 @pytest.mark.parametrize(
