@@ -62,7 +62,7 @@ class Span(NamedTuple):
         return Span(end - start, max(self.stride, other.stride), start)
 
 
-class Grown(NamedTuple):
+class UpsampledSpan(NamedTuple):
     """What units behind an enlargement see: of the map before it, whose units see ``base``.
 
     Unit ``i`` reads the whole numbers from ``first + i * step`` to ``last + i * step`` there. ``step`` is a
@@ -92,32 +92,38 @@ class Grown(NamedTuple):
         """First pixel that unit 0 sees; that of unit ``i`` lies less than a unit of the base behind its stride."""
         return self.base.start + ceil(self.first) * self.base.stride
 
-    def through(self, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> Grown:
+    def through(self, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> UpsampledSpan:
         """Behind one more sliding window."""
         first, last = self.first - pad * self.step, self.last + ((kernel - 1) * dilation - pad) * self.step
-        return Grown(self.base, first, last, self.step * stride)
+        return UpsampledSpan(self.base, first, last, self.step * stride)
 
-    def union(self, other: Span | Grown) -> Span | Grown:
+    def union(self, other: Span | UpsampledSpan) -> Span | UpsampledSpan:
         """The smallest that holds both: exact on the same base, else in pixels."""
-        if isinstance(other, Grown) and (other.base, other.step) == (self.base, self.step):
-            return Grown(self.base, min(self.first, other.first), max(self.last, other.last), self.step)
-        return self.hull().union(other.hull() if isinstance(other, Grown) else other)
+        if isinstance(other, UpsampledSpan) and (other.base, other.step) == (self.base, self.step):
+            return UpsampledSpan(
+                self.base, min(self.first, other.first), max(self.last, other.last), self.step
+            )
+        return self.bounding_span().union(
+            other.bounding_span() if isinstance(other, UpsampledSpan) else other
+        )
 
-    def hull(self) -> Span:
+    def bounding_span(self) -> Span:
         """In pixels, with ends that may be fractions: unit ``i`` sees no pixel outside."""
         stride = self.base.stride
         size = self.base.size + (self.last - self.first) * stride
         return Span(size, self.stride, self.base.start + self.first * stride)
 
 
-def grow(span: Span | Grown, first: Fraction, last: Fraction, step: Fraction) -> Span | Grown:
+def resample(
+    span: Span | UpsampledSpan, first: Fraction, last: Fraction, step: Fraction
+) -> Span | UpsampledSpan:
     """Behind units that read those from ``first + i * step`` to ``last + i * step`` of a map that sees ``span``."""
-    if isinstance(span, Grown):
+    if isinstance(span, UpsampledSpan):
         first, last = span.first + first * span.step, span.last + last * span.step
-        return Grown(span.base, first, last, span.step * step)
+        return UpsampledSpan(span.base, first, last, span.step * step)
     if step.denominator == 1:  # no enlargement: every unit reads alike
         low, high = ceil(first), floor(last)
         return Span(
             span.size + (high - low) * span.stride, span.stride * int(step), span.start + low * span.stride
         )
-    return Grown(span, first, last, step)
+    return UpsampledSpan(span, first, last, step)

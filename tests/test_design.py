@@ -61,7 +61,7 @@ def test_imports_point_one_way_and_go_through_doors(path):
         ("costs", "from cnnlib.training import train", "costs comes before training"),
         ("costs", "def f():\n    from cnnlib import experiments", "costs comes before experiments"),
         ("figures", "from cnnlib.costs.rows import Row", "cnnlib.costs.rows Row is not handed on by costs"),
-        ("figures", "from cnnlib.costs import Event", "cnnlib.costs Event is not handed on by costs"),
+        ("figures", "from cnnlib.costs import Operation", "cnnlib.costs Operation is not handed on by costs"),
         ("table", "from cnnlib import models", "table comes before models"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_trespass_is_found(room, text, wrong):
 
 
 def test_neighbours_and_doors_may_be_used():
-    assert trespasses("costs", "from cnnlib.costs.rows import Event") == []
+    assert trespasses("costs", "from cnnlib.costs.rows import Operation") == []
     assert trespasses("figures", "from cnnlib.costs import trace\nfrom cnnlib import models, table") == []
 
 

@@ -26,7 +26,7 @@ _FORMATS: dict[str, Callable] = {
     "md": lambda table: table.to_markdown(),
     "csv": lambda table: table.to_csv().rstrip("\n"),
     "html": lambda table: table._repr_html_(),
-    "json": lambda table: json.dumps(_plain(table), indent=1, ensure_ascii=False),
+    "json": lambda table: json.dumps(_json_ready(table), indent=1, ensure_ascii=False),
 }
 
 
@@ -40,20 +40,20 @@ def shape(text: str) -> Shape:
         ) from None
 
 
-def _plain(table) -> dict:
+def _json_ready(table) -> dict:
     """A table for JSON: its caption, its rows as objects, the totals apart; shapes become lists."""
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     total = rows.pop() if table.total else None
     return {"caption": table.caption, "rows": rows, **({"total": total} if total else {})}
 
 
-def _of_the_book(name: str) -> tuple[object, Shape]:
+def _book_network(name: str) -> tuple[object, Shape]:
     from cnnlib import models
 
     return models.build(name), models.image_shape(name)
 
 
-def _of_torchvision(name: str) -> tuple[object, Shape]:
+def _torchvision_network(name: str) -> tuple[object, Shape]:
     """torchvision's network, and the image that its public weights were tested on."""
     import torch
     from torchvision import models
@@ -77,7 +77,7 @@ def _of_torchvision(name: str) -> tuple[object, Shape]:
     return net, (3, side, side)
 
 
-def _of_a_file(path: Path, name: str) -> tuple[object, Shape]:
+def _file_network(path: Path, name: str) -> tuple[object, Shape]:
     """The network that a Python file defines: a class to be called without arguments, or a module."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
@@ -100,14 +100,14 @@ def _of_a_file(path: Path, name: str) -> tuple[object, Shape]:
 
 def network(source: str) -> tuple[object, Shape]:
     """The network that ``source`` names, and its own image. Raises ``ValueError`` if there is none."""
-    place, colon, name = source.rpartition(":")
-    if colon and place == "torchvision":
-        return _of_torchvision(name)
-    if colon and place.endswith(".py"):
-        return _of_a_file(Path(place), name)
+    library, colon, name = source.rpartition(":")
+    if colon and library == "torchvision":
+        return _torchvision_network(name)
+    if colon and library.endswith(".py"):
+        return _file_network(Path(library), name)
     if source.endswith(".py"):
         raise ValueError(f"{source} is a file: name the class too, as {source}:ClassName")
-    return _of_the_book(source)
+    return _book_network(source)
 
 
 def _traced(source: str, args: argparse.Namespace):

@@ -7,9 +7,8 @@ receptive field. ``conventions`` says what papers and other counters would print
 from cnnlib.costs import conventions
 from cnnlib.costs.bytes_moved import traffic
 from cnnlib.costs.cost import CONVENTION, Cost, trace
+from cnnlib.costs.graph import Node, fused, layer_graph
 from cnnlib.costs.meta_copy import Shape
-from cnnlib.costs.operations import Work
-from cnnlib.costs.paths import Node, gathered, graph
 from cnnlib.costs.rows import Row
 
 __all__ = [
@@ -18,10 +17,9 @@ __all__ = [
     "Node",
     "Row",
     "Shape",
-    "Work",
     "conventions",
-    "gathered",
-    "graph",
+    "fused",
+    "layer_graph",
     "trace",
     "traffic",
 ]

@@ -7,11 +7,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.costs.liveness import key
-from cnnlib.costs.meta_copy import MetaCopy, Shape, Watcher
+from cnnlib.costs.meta_copy import MetaCopy, Observer, Shape
 from cnnlib.costs.operations import RULES
 
 
-class _Traffic(Watcher, TorchDispatchMode):
+class _Traffic(Observer, TorchDispatchMode):
     """Adds up what each operation reads and writes."""
 
     def __init__(self) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 # Types whose values hold no tensor and can be shared.
-ATOMS = frozenset(
+ATOMIC_TYPES = frozenset(
     (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 )
 META = torch.device("meta")
-_OWN = frozenset(vars(nn.Module()))  # what every module keeps, such as the dictionaries of its hooks
+_MODULE_ATTRIBUTES = frozenset(
+    vars(nn.Module())
+)  # what every module keeps, such as the dictionaries of its hooks
 
 
 class Cloner:
@@ -30,7 +32,7 @@ class Cloner:
     def __call__(self, value: object) -> object:
         """The copy of ``value``: the same one for the same object, so that shared layers stay shared."""
         kind = type(value)
-        return value if kind in ATOMS else self._new(value, kind)
+        return value if kind in ATOMIC_TYPES else self._new(value, kind)
 
     def _new(self, value: object, kind: type) -> object:
         memo, place = self._memo, id(value)
@@ -46,7 +48,7 @@ class Cloner:
         elif kind is list:
             new = memo[place] = []
             new.extend(map(self, value))
-        elif kind is tuple and ATOMS.issuperset(map(type, value)):
+        elif kind is tuple and ATOMIC_TYPES.issuperset(map(type, value)):
             new = value
         elif isinstance(value, nn.Module) and _plain(kind):
             new = memo[place] = kind.__new__(kind)
@@ -63,11 +65,11 @@ class Cloner:
         """What a module keeps; a row of short ways, since there is so much of it."""
         for name, value in old.items():
             kind = type(value)
-            if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, value))):
+            if kind in ATOMIC_TYPES or (kind is tuple and ATOMIC_TYPES.issuperset(map(type, value))):
                 new[name] = value
-            elif name in _OWN and not value:
+            elif name in _MODULE_ATTRIBUTES and not value:
                 new[name] = kind()
-            elif name in _OWN and kind is dict:
+            elif name in _MODULE_ATTRIBUTES and kind is dict:
                 new[name] = {
                     key: item if item is None else self._new(item, type(item)) for key, item in value.items()
                 }
@@ -91,7 +93,7 @@ class Cloner:
 
     def _look_through(self, value: object, seen: set[int]) -> None:
         """Finds the tensors in what copies itself, so that the copy will hold their new forms."""
-        if id(value) in seen or type(value) in ATOMS:
+        if id(value) in seen or type(value) in ATOMIC_TYPES:
             return
         seen.add(id(value))
         if isinstance(value, Tensor):

@@ -15,10 +15,10 @@ from torch import nn
 
 from cnnlib.costs import folds
 from cnnlib.costs.counter import Counter
-from cnnlib.costs.meta_copy import MetaCopy, undisturbed
+from cnnlib.costs.meta_copy import MetaCopy, without_garbage_collection
 from cnnlib.costs.operations import Work
 from cnnlib.costs.receptive_field import axes_of
-from cnnlib.costs.rows import Row, idle_rows, rows_of, span_of
+from cnnlib.costs.rows import Row, rows_of, span_of, unused_rows
 from cnnlib.shapes import Span
 from cnnlib.table import Table, number, size
 
@@ -218,7 +218,7 @@ def trace(
 
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """
-    return undisturbed(lambda: _traced(MetaCopy(net, image, batch, dtype)))
+    return without_garbage_collection(lambda: _traced(MetaCopy(net, image, batch, dtype)))
 
 
 def _traced(copy: MetaCopy) -> Cost:
@@ -231,7 +231,7 @@ def _traced(copy: MetaCopy) -> Cost:
     del x
     copy.run(inputs, counter)
     rows = [row for e in counter.root.events for row in rows_of(e)]
-    rows += idle_rows(copy.module, counter.unused.values())
+    rows += unused_rows(copy.module, counter.unused.values())
     sees = _sees(span_of(counter.axes)) or 1
     return Cost(
         name=copy.name,

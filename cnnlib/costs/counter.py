@@ -11,14 +11,14 @@ from torch._C import DisableTorchFunction, _DisableTorchDispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cnnlib.costs.clone import ATOMS
-from cnnlib.costs.data_movement import FREE
-from cnnlib.costs.fast_path import FastPath, all_is_plain
+from cnnlib.costs.clone import ATOMIC_TYPES
+from cnnlib.costs.data_movement import MOVEMENT_RULES
+from cnnlib.costs.fast_path import FastPath, no_transforms
 from cnnlib.costs.liveness import LiveMaps, key
-from cnnlib.costs.meta_copy import MetaCopy, Watcher
+from cnnlib.costs.meta_copy import MetaCopy, Observer
 from cnnlib.costs.operations import RULES, Work, aten
 from cnnlib.costs.receptive_field import Axes, axes_of, joined
-from cnnlib.costs.rows import NOTHING, Event, Frame, Row, held
+from cnnlib.costs.rows import NO_PARAMETERS, ModuleCall, Operation, Row, count_parameters
 from cnnlib.costs.shape_inference import LAYERS
 
 Shape = tuple[int, ...]
@@ -29,25 +29,25 @@ def tensors_in(tree: object) -> list[Tensor]:
     if isinstance(tree, Tensor):
         return [tree]
     if type(tree) not in (tuple, list):
-        return [] if type(tree) in ATOMS else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
+        return [] if type(tree) in ATOMIC_TYPES else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
     found: list[Tensor] = []
     for part in tree:
         kind = type(part)
         if kind is Tensor or kind is nn.Parameter:
             found.append(part)
-        elif kind not in ATOMS:
+        elif kind not in ATOMIC_TYPES:
             found += tensors_in(part)
     return found
 
 
-class _Place(NamedTuple):
+class _ModuleInfo(NamedTuple):
     """Where a module stands in its network, once or more often, and the ids of its parameters and buffers."""
 
     names: list[str]
-    held: list[int]
+    tensor_ids: list[int]
 
 
-class Counter(Watcher, TorchDispatchMode):
+class Counter(Observer, TorchDispatchMode):
     """Sees every operation, in order, and files it under the module that runs."""
 
     def __init__(self, copy: MetaCopy) -> None:
@@ -56,25 +56,25 @@ class Counter(Watcher, TorchDispatchMode):
         self.unused: dict[int, Tensor] = {}  # parameters and buffers, by their id
         self.ops: dict[str, list[Work]] = {}
         self.unsupported: dict[str, int] = {}
-        self.root = Frame("", copy.module, 0, [])
+        self.root = ModuleCall("", copy.module, 0, [])
         self.stack = [self.root]
         self.axes: Axes = ()  # of the last map that has any place in it
         self.alive = LiveMaps()
-        self._places: dict[nn.Module, _Place] = {}
+        self._module_info: dict[nn.Module, _ModuleInfo] = {}
         self._visit(copy.module, "")
         self._weights, self._registered = copy.held, list(self.unused.values())
         self._calls: dict[str, int] = {}
-        self._last: tuple[int, Event] | None = None
+        self._last: tuple[int, Operation] | None = None
 
     def _visit(self, module: nn.Module, name: str) -> None:
-        place = self._places.get(module)
-        if place is None:
-            place = self._places[module] = _Place([], [])
+        info = self._module_info.get(module)
+        if info is None:
+            info = self._module_info[module] = _ModuleInfo([], [])
             for t in (*module._parameters.values(), *module._buffers.values()):
                 if t is not None:
-                    place.held.append(id(t))
+                    info.tensor_ids.append(id(t))
                     self.unused[id(t)] = t
-        place.names.append(name)
+        info.names.append(name)
         for child_name, child in module._modules.items():
             if child is not None:
                 self._visit(child, f"{name}.{child_name}" if name else child_name)
@@ -90,12 +90,12 @@ class Counter(Watcher, TorchDispatchMode):
 
     def enter(self, module: nn.Module, args: Sequence) -> None:
         """A module begins."""
-        known = module in self._places  # a run may make modules
-        name, call = self._called(self._places[module].names if known else (type(module).__name__,))
+        known = module in self._module_info  # a run may make modules
+        name, call = self._called(self._module_info[module].names if known else (type(module).__name__,))
         with DisableTorchFunction():
-            frame = Frame(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
+            frame = ModuleCall(name, module, call, [tuple(t.shape) for t in tensors_in(args)])
             if module._buffers and not module._modules:  # a layer's: also those that only training uses
-                frame.held = self._first_used(map(id, module._buffers.values()))
+                frame.first_used = self._first_used(map(id, module._buffers.values()))
         self.stack[-1].events.append(frame)
         self.stack.append(frame)
 
@@ -113,20 +113,20 @@ class Counter(Watcher, TorchDispatchMode):
         answer = LAYERS.get(type(module))
         if answer is None or len(module._parameters) > 2:  # it was given one more than a weight and a bias
             return super().around(module, forward)
-        return partial(self._layer, module, forward, answer, self._places[module])
+        return partial(self._layer, module, forward, answer, self._module_info[module])
 
     def _layer(
-        self, module: nn.Module, forward: Callable, answer: Callable, place: _Place, *args, **kwargs
+        self, module: nn.Module, forward: Callable, answer: Callable, info: _ModuleInfo, *args, **kwargs
     ) -> object:
-        if len(args) == 1 and not kwargs and all_is_plain():
+        if len(args) == 1 and not kwargs and no_transforms():
             with DisableTorchFunction(), _DisableTorchDispatch():
-                told = answer(module, *args)
-                if told is not None:
-                    self._file_layer(module, place, *told)
-                    return told[2]
+                found = answer(module, *args)
+                if found is not None:
+                    self._file_layer(module, info, *found)
+                    return found[2]
         return self.through(module, forward, *args, **kwargs)
 
-    def _file_layer(self, module: nn.Module, place: _Place, packet, args: Sequence, out: Tensor) -> None:
+    def _file_layer(self, module: nn.Module, info: _ModuleInfo, packet, args: Sequence, out: Tensor) -> None:
         """The row of a layer that is one operation."""
         rule, kind, in_place = RULES[packet], type(module).__name__, out is args[0]
         work = rule.work(args, out)
@@ -134,12 +134,12 @@ class Counter(Watcher, TorchDispatchMode):
         memory = 0 if in_place else self.alive.add(out)
         self._note(packet.__name__, work, axes)
         self._last = None
-        name, call = self._called(place.names)
-        own = self._first_used(place.held) if place.held else ()
+        name, call = self._called(info.names)
+        own = self._first_used(info.tensor_ids) if info.tensor_ids else ()
         self.stack[-1].events.append(
             Row(
                 name or kind, kind, tuple(out.shape[1:]), out.numel(), work, axes, memory,
-                held(own) if own else NOTHING, call, rule.layer, in_place, self.alive.n_bytes,
+                count_parameters(own) if own else NO_PARAMETERS, call, rule.layer, in_place, self.alive.n_bytes,
             )
         )  # fmt: skip
 
@@ -165,7 +165,7 @@ class Counter(Watcher, TorchDispatchMode):
     def where(self) -> tuple[str, nn.Module, list[Shape]]:
         """The module that was running, for the message of an error."""
         frame = self.stack[-1]
-        return frame.name, frame.module, frame.got
+        return frame.name, frame.module, frame.input_shapes
 
     def _see(self, tensor: Tensor) -> int:
         """Bytes of an output, if it is a map in memory of its own and not the view of a map or of a weight."""
@@ -203,7 +203,7 @@ class Counter(Watcher, TorchDispatchMode):
         if not outs or not ins:
             return
         out, work, layer = outs[0], Work(), False
-        rule, move = RULES.get(packet), FREE.get(packet)
+        rule, move = RULES.get(packet), MOVEMENT_RULES.get(packet)
         if rule is not None:
             work, layer = rule.work(args, out), rule.layer
         elif move is None:
@@ -213,13 +213,13 @@ class Counter(Watcher, TorchDispatchMode):
         axes = look(args, out) if look else joined(ins, out.ndim)
         for t in outs:
             t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
-        held: list[Tensor] = []
+        first_used: list[Tensor] = []
         if move is not None and len(ins) == 1:  # such as the transpose of a weight: used where it goes
             self._pass_on(self._owner(ins[0]), outs)
         else:
-            held = self._first_used(map(self._owner, ins))
+            first_used = self._first_used(map(self._owner, ins))
         memory = sum(map(self.alive.add if fresh else self._see, outs))
-        self._file(packet.__name__, out, work, held, memory, axes, layer)
+        self._file(packet.__name__, out, work, first_used, memory, axes, layer)
 
     def _owner(self, t: Tensor) -> int | None:
         """The id of the parameter or buffer that ``t`` is, or is another form of."""
@@ -235,14 +235,14 @@ class Counter(Watcher, TorchDispatchMode):
                 t._cnnlib_owner = owner
 
     def _file(
-        self, op: str, out: Tensor, work: Work, held: list[Tensor], memory: int, axes: Axes, layer: bool
+        self, op: str, out: Tensor, work: Work, first_used: list[Tensor], memory: int, axes: Axes, layer: bool
     ) -> None:
         self._note(op, work, axes)
         busy, shape = any(work), tuple(out.shape[1:])
-        if busy or memory or held:
+        if busy or memory or first_used:
             in_place = busy and op[-1] == "_"
-            event = Event(
-                op, shape, out.numel(), work, held, memory, axes, layer, in_place, self.alive.n_bytes
+            event = Operation(
+                op, shape, out.numel(), work, first_used, memory, axes, layer, in_place, self.alive.n_bytes
             )
             self.stack[-1].events.append(event)
             self._last = key(out), event

@@ -132,7 +132,7 @@ def _table(*groups: tuple[str, Callable[[Sequence, Tensor], Axes]]) -> dict:
     return {packet: axes for names, axes in groups for packet in packets(names)}
 
 
-FREE = _table(
+MOVEMENT_RULES = _table(
     ("view _unsafe_view reshape _reshape_alias view_copy flatten", _view),
     ("permute", _permute),
     ("transpose t numpy_T", _transpose),

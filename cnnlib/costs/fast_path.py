@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from cnnlib.costs.shape_inference import FUNCTIONS
 
 
-def all_is_plain() -> bool:
+def no_transforms() -> bool:
     """Does a call do what it says and no more? Not while gradients are recorded, or under ``torch.func``."""
     return not torch.is_grad_enabled() and peek_interpreter_stack() is None
 
@@ -26,7 +26,7 @@ class FastPath(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         short = FUNCTIONS.get(func)
-        if short is not None and all_is_plain():
+        if short is not None and no_transforms():
             # What happens in here is no call of the network.
             with DisableTorchFunction(), _DisableTorchDispatch():
                 try:

@@ -15,13 +15,13 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from cnnlib.costs.clone import META, Cloner
 from cnnlib.costs.receptive_field import each
-from cnnlib.models import Unfit
+from cnnlib.models import WrongImageError
 
 Shape = tuple[int, ...]
 Result = TypeVar("Result")
 
 
-def undisturbed(count: Callable[[], Result]) -> Result:
+def without_garbage_collection(count: Callable[[], Result]) -> Result:
     """What ``count`` returns, without garbage collection meanwhile: of all it makes nothing is garbage.
 
     PyTorch imports parts of itself at their first use, and the frames of an import keep alive what was alive then.
@@ -50,7 +50,7 @@ def _shapes(image: object) -> list[Shape]:
     return [tuple(shape) for shape in shapes]
 
 
-def _least(module: nn.Module, axes: int) -> Shape:
+def _smallest_input(module: nn.Module, axes: int) -> Shape:
     """The smallest map that one window of a convolution or pool fits into, padding taken off."""
     padding = module.padding if not isinstance(module.padding, str) else 0
     spans = [d * (k - 1) + 1 for k, d in zip(
@@ -58,16 +58,16 @@ def _least(module: nn.Module, axes: int) -> Shape:
     return tuple(max(1, n - 2 * p) for n, p in zip(spans, each(padding, axes), strict=True))
 
 
-def _needs(module: nn.Module, got: Shape) -> str:
+def _needs(module: nn.Module, input_shapes: Shape) -> str:
     """What a layer says of the input it was built for."""
     conv = isinstance(module, nn.modules.conv._ConvNd)
-    if conv and len(got) != len(module.kernel_size) + 2:
+    if conv and len(input_shapes) != len(module.kernel_size) + 2:
         return f"; it needs {len(module.kernel_size)} axes behind batch and channels"
-    if conv and got[1:2] != (module.in_channels,):
+    if conv and input_shapes[1:2] != (module.in_channels,):
         return f"; it needs {module.in_channels} channels"
     pool = isinstance(module, nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AvgPoolNd)
     if (conv and not module.transposed) or pool:
-        return f"; it needs a map of at least {'×'.join(map(str, _least(module, len(got) - 2)))}"
+        return f"; it needs a map of at least {'×'.join(map(str, _smallest_input(module, len(input_shapes) - 2)))}"
     if isinstance(module, nn.modules.batchnorm._NormBase):
         return f"; it needs {module.num_features} channels"
     if isinstance(module, nn.Linear):
@@ -100,7 +100,7 @@ def _changed(module: nn.Module) -> bool:
     return bool(module._forward_pre_hooks or module._forward_hooks or "forward" in vars(module))
 
 
-class Watcher:
+class Observer:
     """Is told of every module that begins and ends in a run; a mode of PyTorch as well, entered around the run."""
 
     def enter(self, module: nn.Module, args: Sequence) -> None:
@@ -110,7 +110,7 @@ class Watcher:
         """``module`` ends with this output."""
 
     def where(self) -> tuple[str, nn.Module | None, list[Shape]]:
-        """The name of the module that runs, the module, and the shapes it got, for the message of an error."""
+        """The name of the module that runs, the module, and the shapes of its inputs, for the message of an error."""
         return "", None, []
 
     def around(self, module: nn.Module, forward: Callable) -> Callable:
@@ -118,7 +118,7 @@ class Watcher:
         return partial(self.through, module, forward)
 
     def through(self, module: nn.Module, forward: Callable, *args, **kwargs) -> object:
-        """``forward``, with both its ends told."""
+        """``forward``, and tells of its begin and end."""
         self.enter(module, args)
         out = forward(*args, **kwargs)
         self.leave(module, args, out)
@@ -172,19 +172,19 @@ class MetaCopy:
             for module in self.modules:
                 vars(module)["training"] = training
 
-    def run(self, inputs: Sequence[Tensor], watcher: Watcher) -> None:
-        """One forward pass in evaluation mode, reported to ``watcher``."""
+    def run(self, inputs: Sequence[Tensor], observer: Observer) -> None:
+        """One forward pass in evaluation mode, reported to ``observer``."""
         handles, replaced = [], []
         self._train(False)
         for module in self.modules:
             if _changed(module):
-                handles.append(module.register_forward_pre_hook(watcher.enter, prepend=True))
-                handles.append(module.register_forward_hook(watcher.leave))
+                handles.append(module.register_forward_pre_hook(observer.enter, prepend=True))
+                handles.append(module.register_forward_hook(observer.leave))
             else:  # with hooks PyTorch takes a longer way
-                vars(module)["forward"] = watcher.around(module, module.forward)
+                vars(module)["forward"] = observer.around(module, module.forward)
                 replaced.append(module)
         try:
-            self._forward(inputs, torch.no_grad(), watcher, watcher.where)
+            self._forward(inputs, torch.no_grad(), observer, observer.where)
         finally:
             for handle in handles:
                 handle.remove()
@@ -201,13 +201,13 @@ class MetaCopy:
                 mode,
             ):
                 return self.module(*inputs)
-        except Unfit:
+        except WrongImageError:
             raise  # a network of the book says itself what it needs
         except Exception as error:
-            name, module, got = where()
-            needs = _needs(module, got[0]) if got else ""
+            name, module, input_shapes = where()
+            needs = _needs(module, input_shapes[0]) if input_shapes else ""
             layer = f"layer {name!r} ({type(module).__name__})" if name else type(module).__name__
-            shapes = ", ".join(str(shape) for shape in got)
+            shapes = ", ".join(str(shape) for shape in input_shapes)
             where_it_was = f"{layer} got {shapes}{needs}" if name or needs else "its forward"
             asked = ", ".join(str(shape) for shape in self.shapes)
             raise ValueError(

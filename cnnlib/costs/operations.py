@@ -1,7 +1,7 @@
 """What each PyTorch operation costs, and where it looks: one rule an operation.
 
-``RULES`` maps an ATen operation to a :class:`Rule`. Operations that only move or make numbers stand in ``FREE``.
-Whatever is in neither is reported by :func:`cnnlib.trace` as unsupported, never counted as nothing.
+``RULES`` maps an ATen operation to a :class:`Rule`. Operations that only move or make numbers stand in
+``MOVEMENT_RULES``. Whatever is in neither is reported by :func:`cnnlib.trace` as unsupported, never counted as nothing.
 """
 
 from __future__ import annotations

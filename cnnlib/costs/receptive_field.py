@@ -1,7 +1,7 @@
 """What the units of a tensor see in the image, carried through each kind of operation.
 
 A traced tensor holds one entry an axis: the :class:`~cnnlib.shapes.Span` of its units along that axis of the
-image, a :class:`~cnnlib.shapes.Grown` one behind an enlargement, or ``None`` where the axis is no place in the
+image, a :class:`~cnnlib.shapes.UpsampledSpan` one behind an enlargement, or ``None`` where the axis is no place in the
 image: batch, channel, anything pooled over the whole map.
 Each rule takes the arguments of an ATen call and its output, and returns the entries of the output.
 """
@@ -13,9 +13,9 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from cnnlib.shapes import Grown, Span, grow
+from cnnlib.shapes import Span, UpsampledSpan, resample
 
-Axes = tuple[Span | Grown | None, ...]
+Axes = tuple[Span | UpsampledSpan | None, ...]
 
 
 def axes_of(x: object) -> Axes:
@@ -33,7 +33,7 @@ def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
 
     An input that is constant along an axis, such as the gate of squeeze-and-excitation, is left out there.
     """
-    out: list[Span | Grown | None] = [None] * ndim
+    out: list[Span | UpsampledSpan | None] = [None] * ndim
     for axes in dict.fromkeys(map(axes_of, tensors)):
         for i, span in enumerate(axes, ndim - len(axes)):
             if span is not None and i >= 0:
@@ -41,11 +41,11 @@ def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
     return tuple(out)
 
 
-def union(held: Span | Grown | None, span: Span | Grown) -> Span | Grown:
+def union(held: Span | UpsampledSpan | None, span: Span | UpsampledSpan) -> Span | UpsampledSpan:
     """What sees ``held``, if anything yet, and ``span``."""
     if held is None:
         return span
-    return span.union(held) if isinstance(span, Grown) else held.union(span)
+    return span.union(held) if isinstance(span, UpsampledSpan) else held.union(span)
 
 
 def each(value: object, n: int) -> Sequence[int]:
@@ -72,7 +72,7 @@ def conv(args: Sequence, out: Tensor) -> Axes:
     if not transposed:
         return windows(x, kernel, stride, pad, dilation)
     spans = tuple(
-        s and grow(s, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
+        s and resample(s, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
         for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
     )
     return (None,) * (x.ndim - n) + spans
@@ -111,7 +111,7 @@ def adaptive_pool(args: Sequence, out: Tensor) -> Axes:
         step = Fraction(n, m)
         part = Fraction(1, step.denominator)
         whole = m == 1 and n > 1
-        spans.append(None if whole or s is None else grow(s, part - 1, step - part, step))
+        spans.append(None if whole or s is None else resample(s, part - 1, step - part, step))
     return (None,) * (x.ndim - n_axes) + tuple(spans)
 
 
@@ -144,14 +144,16 @@ def _resized(x: Tensor, out: Tensor, reads: Callable[[Fraction, Fraction], tuple
     spans = []
     for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True):
         step = Fraction(n - less, max(m - less, 1))
-        spans.append(s and grow(s, *reads(step, Fraction(1, step.denominator))))
+        spans.append(s and resample(s, *reads(step, Fraction(1, step.denominator))))
     return (None, None, *spans)
 
 
 def shuffled(args: Sequence, out: Tensor) -> Axes:
     """Behind channels laid out as pixels, ``args[1]`` along each side."""
     r = args[1]
-    spans = (s and grow(s, Fraction(1 - r, r), Fraction(0), Fraction(1, r)) for s in axes_of(args[0])[-2:])
+    spans = (
+        s and resample(s, Fraction(1 - r, r), Fraction(0), Fraction(1, r)) for s in axes_of(args[0])[-2:]
+    )
     return (None,) * (out.ndim - 2) + tuple(spans)
 
 

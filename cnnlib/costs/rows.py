@@ -22,7 +22,7 @@ def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
     return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
 
 
-class Held(NamedTuple):
+class ParameterCount(NamedTuple):
     """Scalars in parameters and buffers, each tensor where the run uses it first."""
 
     params: int = 0
@@ -31,10 +31,10 @@ class Held(NamedTuple):
     param_bytes: tuple[tuple[torch.dtype, int], ...] = ()  # of the params, by dtype
 
 
-NOTHING = Held()
+NO_PARAMETERS = ParameterCount()
 
 
-def held(tensors: Iterable[Tensor]) -> Held:
+def count_parameters(tensors: Iterable[Tensor]) -> ParameterCount:
     """What these parameters and buffers come to."""
     params = frozen = buffers = 0
     n_bytes: dict[torch.dtype, int] = {}
@@ -46,7 +46,7 @@ def held(tensors: Iterable[Tensor]) -> Held:
         params += n
         frozen += 0 if t.requires_grad else n
         n_bytes[t.dtype] = n_bytes.get(t.dtype, 0) + n * t.element_size()
-    return Held(params, frozen, buffers, tuple(n_bytes.items()))
+    return ParameterCount(params, frozen, buffers, tuple(n_bytes.items()))
 
 
 class Row(NamedTuple):
@@ -59,7 +59,7 @@ class Row(NamedTuple):
     work: Work  # its arithmetic by kind
     axes: Axes  # what the units of its output see along each axis
     memory: int  # bytes it allocates for its output; 0 in place or for a view
-    held: Held = NOTHING  # the parameters and buffers it is the first to use
+    own: ParameterCount = NO_PARAMETERS  # the parameters and buffers it is the first to use
     call: int = 0  # how often this layer had run before
     layer: bool = False  # a convolution or a linear layer
     in_place: bool = False  # it overwrites its input
@@ -73,27 +73,27 @@ class Row(NamedTuple):
     @property
     def params(self) -> int:
         """Scalars of the parameters it is the first to use."""
-        return self.held.params
+        return self.own.params
 
     @property
     def frozen(self) -> int:
         """Those of its params that need no gradient."""
-        return self.held.frozen
+        return self.own.frozen
 
     @property
     def trainable(self) -> int:
         """Those of its params that need one."""
-        return self.held.params - self.held.frozen
+        return self.own.params - self.own.frozen
 
     @property
     def buffers(self) -> int:
         """Elements of the buffers it is the first to use."""
-        return self.held.buffers
+        return self.own.buffers
 
     @property
     def param_bytes(self) -> tuple[tuple[torch.dtype, int], ...]:
         """Bytes of its params, by dtype."""
-        return self.held.param_bytes
+        return self.own.param_bytes
 
     @property
     def span(self) -> Span | tuple[Span, ...] | None:
@@ -107,14 +107,14 @@ class Row(NamedTuple):
 
 
 @dataclass
-class Event:
+class Operation:
     """One operation that did arithmetic or made a new map."""
 
     op: str
     out: Shape
     numel: int
     work: Work
-    held: list[Tensor]  # parameters and buffers that no operation used before
+    first_used: list[Tensor]  # parameters and buffers that no operation used before
     memory: int
     axes: Axes
     layer: bool
@@ -123,28 +123,28 @@ class Event:
 
 
 @dataclass
-class Frame:
+class ModuleCall:
     """One call of one module. Holds no map, so that maps die when the network lets go of them."""
 
     name: str
     module: nn.Module
     call: int
-    got: list[Shape]
-    events: list[Event | Frame | Row] = field(default_factory=list)
+    input_shapes: list[Shape]
+    events: list[Operation | ModuleCall | Row] = field(default_factory=list)
     out: Shape = ()
     numel: int = 0
     axes: Axes = ()
-    held: list[Tensor] = field(default_factory=list)
+    first_used: list[Tensor] = field(default_factory=list)
     live: int = 0
 
 
-def rows_of(frame: Frame | Row) -> Iterator[Row]:
+def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
     """A layer makes one row; in the ``forward`` of a larger module each operation makes its own."""
     if isinstance(frame, Row):
         yield frame
         return
     kind = type(frame.module).__name__
-    events = [e for e in frame.events if isinstance(e, Event)]
+    events = [e for e in frame.events if isinstance(e, Operation)]
     leaf = len(events) == len(frame.events) and next(frame.module.children(), None) is None
     if leaf and sum(e.work.macs > 0 for e in events) < 2:
         memory = next((e.memory for e in reversed(events) if e.memory), 0)
@@ -156,7 +156,7 @@ def rows_of(frame: Frame | Row) -> Iterator[Row]:
             work=sum((e.work for e in events), Work()),
             axes=frame.axes,
             memory=memory,
-            held=held([*frame.held, *(t for e in events for t in e.held)]),
+            own=count_parameters([*frame.first_used, *(t for e in events for t in e.first_used)]),
             call=frame.call,
             layer=any(e.layer for e in events),
             in_place=not memory and any(e.in_place for e in events),
@@ -164,9 +164,9 @@ def rows_of(frame: Frame | Row) -> Iterator[Row]:
         )
         return
     for e in frame.events:
-        if not isinstance(e, Event):
+        if not isinstance(e, Operation):
             yield from rows_of(e)
-        elif any(e.work) or e.held or e.op in ("cat", "stack"):
+        elif any(e.work) or e.first_used or e.op in ("cat", "stack"):
             op = e.op.rstrip("_")
             yield Row(
                 name=f"{frame.name}:{op}" if frame.name else op,
@@ -176,7 +176,7 @@ def rows_of(frame: Frame | Row) -> Iterator[Row]:
                 work=e.work,
                 axes=e.axes,
                 memory=e.memory,
-                held=held(e.held),
+                own=count_parameters(e.first_used),
                 call=frame.call,
                 layer=e.layer,
                 in_place=e.in_place,
@@ -184,7 +184,7 @@ def rows_of(frame: Frame | Row) -> Iterator[Row]:
             )
 
 
-def idle_rows(net: nn.Module, unused: Iterable[Tensor]) -> Iterator[Row]:
+def unused_rows(net: nn.Module, unused: Iterable[Tensor]) -> Iterator[Row]:
     """What the forward pass did not touch, a row for each module that holds some."""
     left = {id(t) for t in unused}
     for name, module in net.named_modules() if left else ():
@@ -193,4 +193,4 @@ def idle_rows(net: nn.Module, unused: Iterable[Tensor]) -> Iterator[Row]:
         left.difference_update(map(id, idle))
         if idle:
             kind = type(module).__name__
-            yield Row(f"{name or kind} (not used)", kind, (), 0, Work(), (), 0, held(idle))
+            yield Row(f"{name or kind} (not used)", kind, (), 0, Work(), (), 0, count_parameters(idle))

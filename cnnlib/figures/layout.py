@@ -8,7 +8,7 @@ from textwrap import fill
 
 from torch import nn
 
-from cnnlib.costs import Node, gathered, graph
+from cnnlib.costs import Node, fused, layer_graph
 from cnnlib.figures import svg
 
 GAP, RISE, MARGIN = 16.0, 32.0, 14.0  # between boxes, between ranks, around the drawing
@@ -60,7 +60,7 @@ _RESHAPING = ("mean", "max", "sum", "pad")
 
 def towers(module: nn.Module, image: tuple[int, int, int]) -> list[Place]:
     """The nodes of a module, each with its letters and the number of channel groups that it is drawn in."""
-    pairs = gathered(graph(module, image), _follows)
+    pairs = fused(layer_graph(module, image), _follows)
     nodes = [node for node, _ in pairs]
     parts = [node.groups if 1 < node.groups <= _TOWERS else 1 for node in nodes]
     apart = [len(n.reads) == 1 and (_follows(n) or "Pool" in n.kind) for n in nodes]

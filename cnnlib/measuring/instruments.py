@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-ABSENT = "not available"
-WINDOW = 1.0  # seconds that a reading of energy runs over, as some counters move only every 0.1 s
+NOT_AVAILABLE = "not available"
+ENERGY_WINDOW = 1.0  # seconds that a reading of energy runs over, as some counters move only every 0.1 s
 POWERCAP = Path("/sys/class/powercap")  # where Linux shows the counters of Intel and AMD processors
 
 
@@ -40,7 +40,7 @@ def synchronize(device: torch.device) -> None:
 Clock = Callable[[], float]
 
 
-def timed(call: Callable[[], object], device: torch.device, clock: Clock = time.perf_counter) -> float:
+def time_call(call: Callable[[], object], device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Seconds of one call by ``clock``, all work on the device done."""
     synchronize(device)
     start = clock()
@@ -65,7 +65,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | str:
         synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     if device.type != "cpu":
-        return ABSENT
+        return NOT_AVAILABLE
     cpu = torch.profiler.ProfilerActivity.CPU
     with _quiet(), torch.profiler.profile(activities=[cpu], profile_memory=True, acc_events=True) as profile:
         call()
@@ -96,7 +96,7 @@ def _quiet() -> Iterator[None]:
             os.environ[name] = before
 
 
-def spent(device: torch.device) -> Callable[[], float | str]:
+def energy_meter(device: torch.device) -> Callable[[], float | str]:
     """Begins to count energy; the function it gives says the joules since, or "not available" without a counter.
 
     On a GPU the board's own counter (NVML, read with ``pynvml``), on the CPU that of its packages (RAPL, which
@@ -104,7 +104,7 @@ def spent(device: torch.device) -> Callable[[], float | str]:
     """
     counter = _nvml(device) if device.type == "cuda" else _rapl() if device.type == "cpu" else None
     if counter is None:
-        return lambda: ABSENT
+        return lambda: NOT_AVAILABLE
     read, wraps_at = counter
     before = read()
 
@@ -116,11 +116,11 @@ def spent(device: torch.device) -> Callable[[], float | str]:
 
 
 def joules(call: Callable[[], object], device: torch.device) -> float | str:
-    """Energy of one call in joules, a mean over about a second of calls; see ``spent``."""
-    since = spent(device)
-    if since() == ABSENT:
-        return ABSENT
-    end, calls = time.perf_counter() + WINDOW, 0
+    """Energy of one call in joules, a mean over about a second of calls; see ``energy_meter``."""
+    since = energy_meter(device)
+    if since() == NOT_AVAILABLE:
+        return NOT_AVAILABLE
+    end, calls = time.perf_counter() + ENERGY_WINDOW, 0
     while not calls or time.perf_counter() < end:
         call()
         synchronize(device)
@@ -128,10 +128,10 @@ def joules(call: Callable[[], object], device: torch.device) -> float | str:
     return since() / calls
 
 
-Counter = tuple[Callable[[], list[int]], list[int]]  # reads microjoules; where each count starts anew
+EnergyCounter = tuple[Callable[[], list[int]], list[int]]  # reads microjoules; where each count starts anew
 
 
-def _rapl() -> Counter | None:
+def _rapl() -> EnergyCounter | None:
     packages = sorted(p for p in POWERCAP.glob("intel-rapl:*") if p.name.count(":") == 1)
 
     def read(what: str = "energy_uj") -> list[int]:
@@ -143,7 +143,7 @@ def _rapl() -> Counter | None:
         return None
 
 
-def _nvml(device: torch.device) -> Counter | None:
+def _nvml(device: torch.device) -> EnergyCounter | None:
     try:
         import pynvml
     except ImportError:

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from cnnlib import resources
 from cnnlib.costs import Shape, trace, traffic
-from cnnlib.measuring.instruments import Clock, find_device, joules, peak_memory, synchronize, timed
+from cnnlib.measuring.instruments import Clock, find_device, joules, peak_memory, synchronize, time_call
 
 _REST = "(between the layers)"
 WARM_UP = 2  # runs before the clock counts: kernels are chosen, memory is fetched
@@ -51,7 +51,7 @@ class Measured:
     energy: float | str  # of the forward pass
 
 
-class _Subject:
+class _Benchmark:
     """A copy of a network on the device, and a batch for it."""
 
     def __init__(self, name: str, net: nn.Module, image: object, batch: int, device: torch.device) -> None:
@@ -91,15 +91,15 @@ class _Subject:
             batch=self.batch,
             macs=self.cost.macs,
             bytes_moved=self.bytes_moved,
-            forward=_short(middle),
-            spread=_short((high - low) / middle, 2),
-            step=_short(median(step)),
-            images_per_second=_short(self.batch / middle, 3),
+            forward=_rounded(middle),
+            spread=_rounded((high - low) / middle, 2),
+            step=_rounded(median(step)),
+            images_per_second=_rounded(self.batch / middle, 3),
             predicted_memory=self.cost.memory,
             memory=peak_memory(self.forward, self.device),
             predicted_training=self.cost.training_memory + gradients,
             training=training,
-            energy=energy if isinstance(energy, str) else _short(energy, 3),
+            energy=energy if isinstance(energy, str) else _rounded(energy, 3),
         )
 
 
@@ -108,43 +108,43 @@ def _at_least_one(runs: int) -> None:
         raise ValueError(f"runs={runs!r}: need a whole number of at least 1")
 
 
-def _short(value: float, digits: int = 4) -> float:
+def _rounded(value: float, digits: int = 4) -> float:
     return float(f"{value:.{digits}g}")
 
 
 @contextmanager
-def _apart(device: torch.device) -> Iterator[None]:
+def _rng_preserved(device: torch.device) -> Iterator[None]:
     """Random numbers apart: dropout draws some."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
-def _rounds(
+def _interleaved(
     calls: Sequence[Callable[[], object]], device: torch.device, runs: int, clock: Clock
 ) -> list[list[float]]:
     """Seconds of each call, ``runs`` times in turn, so that a busy moment of the machine hits all alike."""
     for call in calls:
         for _ in range(WARM_UP):
             call()
-    turns = [[timed(call, device, clock) for call in calls] for _ in range(runs)]
+    turns = [[time_call(call, device, clock) for call in calls] for _ in range(runs)]
     return [list(times) for times in zip(*turns, strict=True)]
 
 
 def _measured(jobs: Sequence[tuple], device: str | torch.device, runs: int, clock: Clock) -> list[Measured]:
     _at_least_one(runs)
-    place = find_device(device)
-    subjects = [_Subject(*job, place) for job in jobs]
-    for s in subjects:
+    device = find_device(device)
+    benchmarks = [_Benchmark(*job, device) for job in jobs]
+    for s in benchmarks:
         if not s.trained:
             raise ValueError(f"{s.name} has no parameter that wants a gradient: no training step to measure")
-    with _apart(place):
-        for s in subjects:
+    with _rng_preserved(device):
+        for s in benchmarks:
             s.net.eval()
-        forward = _rounds([s.forward for s in subjects], place, runs, clock)
-        for s in subjects:
+        forward = _interleaved([s.forward for s in benchmarks], device, runs, clock)
+        for s in benchmarks:
             s.net.train()
-        step = _rounds([s.step for s in subjects], place, runs, clock)
-        return [s.row(*times) for s, *times in zip(subjects, forward, step, strict=True)]
+        step = _interleaved([s.step for s in benchmarks], device, runs, clock)
+        return [s.row(*times) for s, *times in zip(benchmarks, forward, step, strict=True)]
 
 
 def networks(
@@ -195,41 +195,41 @@ def layers(
     On a GPU the device is waited for around each layer, which makes the pass slower than :func:`networks` says.
     """
     _at_least_one(runs)
-    place = find_device(device)
-    subject = _Subject("", net, image, batch, place)
-    kinds = {n: m for n, m in subject.net.eval().named_modules() if next(m.children(), None) is None}
+    device = find_device(device)
+    benchmark = _Benchmark("", net, image, batch, device)
+    kinds = {n: m for n, m in benchmark.net.eval().named_modules() if next(m.children(), None) is None}
     macs = dict.fromkeys(kinds, 0)
-    for row in subject.cost.rows:
+    for row in benchmark.cost.rows:
         if row.name.partition(":")[0] in macs:
             macs[row.name.partition(":")[0]] += row.macs
-    spent, began = dict.fromkeys(kinds, 0.0), {}
+    seconds, began = dict.fromkeys(kinds, 0.0), {}
 
     def start(name: str) -> None:
-        synchronize(place)
+        synchronize(device)
         began[name] = time.perf_counter()
 
     def stop(name: str) -> None:
-        synchronize(place)
-        spent[name] += time.perf_counter() - began[name]
+        synchronize(device)
+        seconds[name] += time.perf_counter() - began[name]
 
     for name, layer in kinds.items():  # on the copy, so there is nothing to remove
         layer.register_forward_pre_hook(lambda m, args, name=name: start(name))
         layer.register_forward_hook(lambda m, args, out, name=name: stop(name))
     passes = []
-    with _apart(place):
+    with _rng_preserved(device):
         for _ in range(WARM_UP + runs):
-            spent.update(dict.fromkeys(kinds, 0.0))
-            whole = timed(subject.forward, place)
-            passes.append(spent | {_REST: whole - sum(spent.values())})
+            seconds.update(dict.fromkeys(kinds, 0.0))
+            whole = time_call(benchmark.forward, device)
+            passes.append(seconds | {_REST: whole - sum(seconds.values())})
     middle = {name: median(p[name] for p in passes[WARM_UP:]) for name in passes[0]}
     total = sum(middle.values())
     return [
         LayerTime(
             name,
             type(kinds[name]).__name__ if name in kinds else "",
-            macs.get(name, subject.cost.macs - sum(macs.values())),
-            _short(took),
-            _short(took / total, 3),
+            macs.get(name, benchmark.cost.macs - sum(macs.values())),
+            _rounded(took),
+            _rounded(took / total, 3),
         )
         for name, took in middle.items()
     ]

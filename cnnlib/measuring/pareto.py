@@ -8,7 +8,7 @@ from typing import TypeVar
 Choice = TypeVar("Choice")
 
 
-def front(
+def pareto_front(
     choices: Iterable[Choice], cost: Callable[[Choice], float], worth: Callable[[Choice], float]
 ) -> list[Choice]:
     """The choices to which no other is at most as dear and at least as good, and better in one; cheapest first.

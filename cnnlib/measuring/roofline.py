@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cnnlib.measuring.instruments import Clock, find_device, timed
+from cnnlib.measuring.instruments import Clock, find_device, time_call
 
 _SIZES = {"cuda": (8192, 2**28)}  # side of the matrices, numbers to copy; a GPU fills up late
 _SMALLER = (1024, 2**24)
@@ -41,17 +41,17 @@ def machine(device: str | torch.device = "cpu", runs: int = 9, clock: Clock = ti
     On GPUs whose convolutions may round to TF32 (PyTorch's default) a network can beat this peak, which is that
     of full float32.
     """
-    place = find_device(device)
-    n, length = _SIZES.get(place.type, _SMALLER)
-    a, b, c = (torch.ones(n, n, device=place) for _ in range(3))
-    x, y = (torch.ones(length, device=place) for _ in range(2))
-    product = min(timed(lambda: torch.mm(a, b, out=c), place, clock) for _ in range(runs))
-    copied = min(timed(lambda: y.copy_(x), place, clock) for _ in range(runs))
-    return Machine(str(place), 2 * n**3 / product, 8 * length / copied)
+    device = find_device(device)
+    n, length = _SIZES.get(device.type, _SMALLER)
+    a, b, c = (torch.ones(n, n, device=device) for _ in range(3))
+    x, y = (torch.ones(length, device=device) for _ in range(2))
+    product = min(time_call(lambda: torch.mm(a, b, out=c), device, clock) for _ in range(runs))
+    copied = min(time_call(lambda: y.copy_(x), device, clock) for _ in range(runs))
+    return Machine(str(device), 2 * n**3 / product, 8 * length / copied)
 
 
 @dataclass(frozen=True)
-class Position:
+class RooflinePoint:
     """Where a network stands under the roof."""
 
     name: str
@@ -63,10 +63,10 @@ class Position:
     limit: str  # "arithmetic" or "memory": which of the two makes the roof
 
 
-def position(row, machine: Machine) -> Position:
+def point(row, machine: Machine) -> RooflinePoint:
     """Where a row of ``measuring.networks`` stands: its ``macs``, ``bytes_moved`` and ``forward`` seconds."""
     intensity = 2 * row.macs / row.bytes_moved
     reached, roof = 2 * row.macs / row.forward, machine.roof(intensity)
     limit = "arithmetic" if intensity >= machine.ridge else "memory"
     rounded = [float(f"{v:.3g}") for v in (intensity, reached / 1e9, roof / 1e9, reached / roof)]
-    return Position(row.name, row.batch, *rounded, limit)
+    return RooflinePoint(row.name, row.batch, *rounded, limit)

@@ -5,7 +5,7 @@ blocks and its rows of the registry; ``layers`` holds what families share.
 """
 
 from cnnlib.models import (
-    ablate,
+    ablation,
     alexnet,
     densenet,
     fractalnet,
@@ -15,20 +15,19 @@ from cnnlib.models import (
     init,
     layers,
     lenet,
-    modern,
     nin,
     preact,
     resnet,
     resnext,
     senet,
     squeezenet,
-    stochastic,
+    stochastic_depth,
     vgg,
     weights,
-    wide,
+    wide_resnet,
     zfnet,
 )
-from cnnlib.models.ablate import without_block, without_norm
+from cnnlib.models.ablation import without_block, without_norm
 from cnnlib.models.fractalnet import DropPath
 from cnnlib.models.init import fan_in_normal
 from cnnlib.models.layers import (
@@ -38,8 +37,9 @@ from cnnlib.models.layers import (
     auxiliary_loss,
     chain,
     conv,
+    conv_bn_relu,
 )
-from cnnlib.models.network import Unfit
+from cnnlib.models.network import WrongImageError
 from cnnlib.models.registry import (
     build,
     find_weights,
@@ -49,21 +49,22 @@ from cnnlib.models.registry import (
     options,
     public_name,
 )
-from cnnlib.models.stochastic import Surviving
+from cnnlib.models.stochastic_depth import StochasticDepthBlock
 
 __all__ = [
     "DropPath",
     "Layers",
     "LocalResponseNorm",
     "Residual",
-    "Surviving",
-    "Unfit",
-    "ablate",
+    "StochasticDepthBlock",
+    "WrongImageError",
+    "ablation",
     "alexnet",
     "auxiliary_loss",
     "build",
     "chain",
     "conv",
+    "conv_bn_relu",
     "densenet",
     "fan_in_normal",
     "find_weights",
@@ -77,7 +78,6 @@ __all__ = [
     "layers",
     "lenet",
     "list_models",
-    "modern",
     "nin",
     "options",
     "preact",
@@ -86,10 +86,10 @@ __all__ = [
     "resnext",
     "senet",
     "squeezenet",
-    "stochastic",
+    "stochastic_depth",
     "vgg",
     "weights",
-    "wide",
+    "wide_resnet",
     "without_block",
     "without_norm",
     "zfnet",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cnnlib.models.layers import Layers, chain, conv, repeats
+from cnnlib.models.layers import Layers, blocks_per_stage, chain, conv
 from cnnlib.models.network import CIFAR, DIGIT, IMAGENET, Entry
 
 
@@ -138,13 +138,13 @@ def cifar(
 
 def plain_plan(depth: int, growth: int) -> Plan:
     """Three equal blocks behind a stem of 16 channels; ``depth`` is 3n + 4."""
-    n = repeats(depth, 3, 4)
+    n = blocks_per_stage(depth, 3, 4)
     return Plan(growth, (n, n, n), stem=16, compressed=False)
 
 
 def compressed_plan(depth: int, growth: int) -> Plan:
     """DenseNet-BC: two convolutions a layer, a stem of twice the growth; ``depth`` is 6n + 4."""
-    n = repeats(depth, 6, 4)
+    n = blocks_per_stage(depth, 6, 4)
     return Plan(growth, (n, n, n), stem=2 * growth)
 
 

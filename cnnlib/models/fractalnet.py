@@ -25,15 +25,15 @@ class DropPath(nn.Module):
     of the network, where it passes the images on, and every join asks it.
     """
 
-    def __init__(self, columns: int, rate: float = 0.15, whole: float = 0.5) -> None:
+    def __init__(self, columns: int, rate: float = 0.15, p_global: float = 0.5) -> None:
         super().__init__()
-        self.columns, self.rate, self.whole = columns, rate, whole
+        self.columns, self.rate, self.p_global = columns, rate, p_global
         self.column: int | None = None  # of a global step; 0 is the shortest
 
     def forward(self, x: Tensor) -> Tensor:
         """Draw for one step; any shape, kept."""
         self.column = None
-        if self.training and torch.rand((), device="cpu").item() < self.whole:
+        if self.training and torch.rand((), device="cpu").item() < self.p_global:
             self.column = torch.randint(self.columns, (), device="cpu").item()
         return x
 
@@ -42,15 +42,15 @@ class DropPath(nn.Module):
         if not self.training:
             return list(range(n))
         if self.column is not None:
-            place = self.column - (self.columns - n)
+            index = self.column - (self.columns - n)
             # A join that this column does not run through feeds only columns that a later join drops.
-            return [place] if place >= 0 else list(range(n))
+            return [index] if index >= 0 else list(range(n))
         alive = (torch.rand(n, device="cpu") >= self.rate).nonzero().flatten().tolist()
         return alive or [torch.randint(n, (), device="cpu").item()]
 
     def extra_repr(self) -> str:
         """The settings, as ``print(net)`` shows them."""
-        return f"columns={self.columns}, rate={self.rate}, whole={self.whole}"
+        return f"columns={self.columns}, rate={self.rate}, p_global={self.p_global}"
 
 
 def join(columns: Sequence[Tensor], drop: DropPath) -> Tensor:

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from cnnlib.models.layers import Kernel, Layers, LocalResponseNorm, Parallel, WithHeads, chain, conv_bn_relu
+from cnnlib.models.layers import (
+    Kernel,
+    Layers,
+    LocalResponseNorm,
+    Parallel,
+    WithAuxiliaryHeads,
+    chain,
+    conv_bn_relu,
+)
 from cnnlib.models.network import DIGIT, IMAGENET, Entry
 
 
@@ -151,7 +159,7 @@ def assemble(form: Form, num_classes: int, in_channels: int, aux: bool) -> nn.Mo
     layers = stem | blocks | heads | end
     if not aux:
         return chain(**layers)
-    return WithHeads(layers, {"inception4a": "aux1", "inception4d": "aux2"}, Outputs)
+    return WithAuxiliaryHeads(layers, {"inception4a": "aux1", "inception4d": "aux2"}, Outputs)
 
 
 def googlenet(num_classes: int = 1000, in_channels: int = 3, aux: bool = False) -> nn.Module:
@@ -195,7 +203,7 @@ TWIN = (Row(16, 16, 32, 8, 16, 16), Row(24, 20, 48, 8, 24, 24))  # modules at 14
 WIDTH = 64  # channels that the first of them reads
 
 
-def _twin(first: nn.Module, second: nn.Module, out: int) -> nn.Sequential:
+def in_twin(first: nn.Module, second: nn.Module, out: int = TWIN[1].out) -> nn.Sequential:
     """Two modules between a short stem and a short end: (N, 1, 28, 28) -> (N, 10) logits."""
     return chain(
         conv1=conv_bn_relu(1, WIDTH, 3, 2, 1), module1=first, maxpool=nn.MaxPool2d(2, 2), module2=second,
@@ -210,10 +218,10 @@ def twin(share: float | None = None) -> nn.Sequential:
     """
     form, (first, second) = replace(PUBLIC, large=5), TWIN
     if share is None:
-        return _twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
+        return in_twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
     wide = [[round(share * c) for c in (row.c1, row.c3, row.c5)] for row in TWIN]
     middle = WIDTH + sum(wide[0])
-    return _twin(naive(WIDTH, *wide[0], form), naive(middle, *wide[1], form), middle + sum(wide[1]))
+    return in_twin(naive(WIDTH, *wide[0], form), naive(middle, *wide[1], form), middle + sum(wide[1]))
 
 
 def twin_unreduced() -> nn.Sequential:
@@ -221,7 +229,7 @@ def twin_unreduced() -> nn.Sequential:
     form, (first, second) = replace(PUBLIC, large=5), TWIN
     first = first._replace(reduce3=WIDTH, reduce5=WIDTH)
     second = second._replace(reduce3=first.out, reduce5=first.out)
-    return _twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
+    return in_twin(inception(WIDTH, first, form), inception(first.out, second, form), second.out)
 
 
 NETWORKS = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cnnlib.models.layers import Kernel, Layers, WithHeads, chain, conv_bn_relu
+from cnnlib.models.layers import Kernel, Layers, WithAuxiliaryHeads, chain, conv_bn_relu
 from cnnlib.models.network import DIGIT, Entry
 
 IMAGE = (3, 299, 299)
@@ -195,7 +195,7 @@ def inception_v3(num_classes: int = 1000, in_channels: int = 3, aux: bool = Fals
     if not aux:
         return chain(**front, **back)
     layers = front | dict(AuxLogits=head(768, num_classes)) | back
-    return WithHeads(layers, {"Mixed_6e": "AuxLogits"}, Outputs)
+    return WithAuxiliaryHeads(layers, {"Mixed_6e": "AuxLogits"}, Outputs)
 
 
 def small(num_classes: int = 10, in_channels: int = 1) -> nn.Sequential:

@@ -124,7 +124,7 @@ def conv_bn_relu(c_in: int, c_out: int, kernel: Kernel, stride: int = 1, pad: Ke
     )
 
 
-class WithHeads(nn.Module):
+class WithAuxiliaryHeads(nn.Module):
     """Layers in order, with auxiliary classifiers on the way that push gradient into the middle of the network.
 
     ``heads``: name of a layer -> name of the head that reads its output (Szegedy et al. 2014, sec. 5). In
@@ -140,14 +140,14 @@ class WithHeads(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple:
         """Down the main path; in training, into each head that is passed."""
-        told: list[Tensor] = []
+        auxiliary: list[Tensor] = []
         for name, layer in self.named_children():
             if name in self.heads.values():
                 continue
             x = layer(x)
             if self.training and name in self.heads:
-                told.insert(0, getattr(self, self.heads[name])(x))
-        return self.outputs(x, *told) if self.training else x
+                auxiliary.insert(0, getattr(self, self.heads[name])(x))
+        return self.outputs(x, *auxiliary) if self.training else x
 
 
 def auxiliary_loss(answer: Tensor | tuple[Tensor, ...], y: Tensor, weight: float = 0.3) -> Tensor:
@@ -160,13 +160,13 @@ def auxiliary_loss(answer: Tensor | tuple[Tensor, ...], y: Tensor, weight: float
     return F.cross_entropy(logits, y) + weight * sum(F.cross_entropy(head, y) for head in heads)
 
 
-def repeats(depth: int, each: int, ends: int) -> int:
-    """How often a group of ``each`` layers stands in a network of ``depth`` layers, ``ends`` of them outside.
+def blocks_per_stage(depth: int, factor: int, offset: int) -> int:
+    """The n of ``depth`` = ``factor`` n + ``offset``, as papers give the depth of a network of n blocks a stage.
 
-    Raises ``ValueError`` if ``depth`` is not ``each`` n + ``ends`` with a whole n >= 1.
+    Raises ``ValueError`` if there is no such whole n >= 1.
     """
-    n, rest = divmod(depth - ends, each)
+    n, rest = divmod(depth - offset, factor)
     if rest or n < 1 or not isinstance(depth, int):
-        below = int(max(n, 1)) * each + ends
-        raise ValueError(f"depth={depth}: need {each}n + {ends}, such as {below} or {below + each}")
+        below = int(max(n, 1)) * factor + offset
+        raise ValueError(f"depth={depth}: need {factor}n + {offset}, such as {below} or {below + factor}")
     return n

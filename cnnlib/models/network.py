@@ -22,12 +22,12 @@ class Entry(NamedTuple):
     largest: int | None = None  # pixels a side, where a linear layer counts them
 
 
-class Unfit(ValueError):
+class WrongImageError(ValueError):
     """A batch of images that a network cannot take."""
 
 
 @dataclass(frozen=True)
-class Takes:
+class ImageLimits:
     """The images that a network was built for."""
 
     name: str  # of the network
@@ -35,7 +35,7 @@ class Takes:
     smallest: int  # pixels a side
     largest: int | None
 
-    def lack(self, shape: tuple[int, ...]) -> str | None:
+    def mismatch(self, shape: tuple[int, ...]) -> str | None:
         """What is wrong with a batch of this shape, in a sentence; None if it should fit."""
         if len(shape) != 4 or shape[1] != self.channels:
             need = f"a batch (N, {self.channels}, H, W)"
@@ -54,14 +54,14 @@ class Network(nn.Sequential):
     it needs. Nothing else is refused: with another head, say, a network takes what its new layers take.
     """
 
-    takes: Takes | None = None  # a slice, ``net[:3]``, has no rule
+    image_limits: ImageLimits | None = None  # a slice, ``net[:3]``, has no rule
 
     def forward(self, x: Tensor) -> Tensor:
-        """Through all layers. Raises ``Unfit`` for images that do not fit."""
-        if x.ndim == 4 or not self.takes:  # some layers would take a single image for something else
+        """Through all layers. Raises ``WrongImageError`` for images that do not fit."""
+        if x.ndim == 4 or not self.image_limits:  # some layers would take a single image for something else
             try:
                 return super().forward(x)
             except RuntimeError:
-                if not self.takes or not self.takes.lack(x.shape):
+                if not self.image_limits or not self.image_limits.mismatch(x.shape):
                     raise
-        raise Unfit(self.takes.lack(x.shape))
+        raise WrongImageError(self.image_limits.mismatch(x.shape))

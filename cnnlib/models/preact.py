@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnnlib.models import resnet
 from cnnlib.models.init import he_normal
-from cnnlib.models.layers import Layers, chain, conv, repeats
+from cnnlib.models.layers import Layers, blocks_per_stage, chain, conv
 from cnnlib.models.network import CIFAR, DIGIT, IMAGENET, Entry
 from cnnlib.models.resnet import BROAD, DEPTHS, SMALL_DEPTHS, SMALL_WIDTHS, Block, Branch, Plan, Shortcut
 
@@ -142,7 +142,7 @@ def preresnet_bottleneck_cifar(depth: int, num_classes: int = 10, in_channels: i
 
     The stride is in the first 1 x 1, as in the authors' code.
     """
-    n = repeats(depth, 9, 2)
+    n = blocks_per_stage(depth, 9, 2)
     plan = Plan(preactivated(partial(bottleneck, stride_first=True)), (n, n, n), (64, 128, 256), stem=16)
     return cifar(plan, num_classes, in_channels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from difflib import get_close_matches
+from functools import partial
 
 from torch import nn
 
@@ -16,20 +17,42 @@ from cnnlib.models import (
     inception,
     inception_v4,
     lenet,
-    modern,
     nin,
     preact,
     resnet,
     resnext,
     senet,
     squeezenet,
-    stochastic,
+    stochastic_depth,
     vgg,
-    wide,
+    wide_resnet,
     zfnet,
 )
-from cnnlib.models.network import Entry, Network, Takes
+from cnnlib.models.network import IMAGENET, Entry, ImageLimits, Network
 from cnnlib.models.weights import Weights, find, load
+
+
+def _torchvision(name: str, num_classes: int = 1000) -> nn.Module:
+    """torchvision's network with fresh weights: (N, 3, H, W) -> (N, num_classes) logits."""
+    from torchvision.models import get_model  # here, so that the other networks do not wait for it
+
+    return get_model(name, num_classes=num_classes)
+
+
+# What came after SENet, as torchvision builds it: the last chapter compares them, and derives none.
+_TORCHVISION_NAMES = {
+    "mobilenet_v2": "mobilenet_v2",
+    "shufflenet_v2": "shufflenet_v2_x1_0",
+    "efficientnet_b0": "efficientnet_b0",
+    "regnet_y_400mf": "regnet_y_400mf",
+    "convnext_tiny": "convnext_tiny",
+}
+TORCHVISION = {
+    ours: Entry(partial(_torchvision, theirs), IMAGENET) for ours, theirs in _TORCHVISION_NAMES.items()
+}
+TORCHVISION["convnext_tiny"] = TORCHVISION["convnext_tiny"]._replace(
+    smallest=32
+)  # four steps of 4, 2, 2 and 2
 
 # In the order of the chapters.
 _MODELS: dict[str, Entry] = {
@@ -42,18 +65,18 @@ _MODELS: dict[str, Entry] = {
     **resnet.NETWORKS,
     **senet.NETWORKS,
     **preact.NETWORKS,
-    **wide.NETWORKS,
+    **wide_resnet.NETWORKS,
     **resnext.NETWORKS,
-    **stochastic.NETWORKS,
+    **stochastic_depth.NETWORKS,
     **fractalnet.NETWORKS,
     **densenet.NETWORKS,
     **squeezenet.NETWORKS,
     **inception.NETWORKS,
     **inception_v4.NETWORKS,
-    **modern.NETWORKS,
+    **TORCHVISION,
 }
 # Public weights go by torchvision's names, which are ours but for these.
-_PUBLIC = {**modern.NAMES, "alexnet_lecture": "alexnet"}
+_PUBLIC = {**_TORCHVISION_NAMES, "alexnet_lecture": "alexnet"}
 
 
 def _entry(name: str) -> Entry:
@@ -89,7 +112,7 @@ def build(name: str, weights: str | None = None, **options: object) -> nn.Module
     if type(net) is nn.Sequential:  # all but torchvision's own
         net = Network(OrderedDict(net.named_children()))
         channels = options.get("in_channels", entry.image[0])
-        net.takes = Takes(name, channels, entry.smallest, entry.largest)
+        net.image_limits = ImageLimits(name, channels, entry.smallest, entry.largest)
     net.name = name  # for the caption of a table
     return load(net, trained) if trained else net
 
@@ -106,11 +129,11 @@ def public_name(name: str) -> str:
 
 
 def _need(trained: Weights, options: dict[str, object]) -> None:
-    for option, told in (("num_classes", len(trained.classes)), ("in_channels", 3)):
-        value = options.get(option, told)
-        if value != told:
+    for option, needed in (("num_classes", len(trained.classes)), ("in_channels", 3)):
+        value = options.get(option, needed)
+        if value != needed:
             raise ValueError(
-                f"{option}={value}: weights={trained.label!r} need {told}; build with them, then put in layers of "
+                f"{option}={value}: weights={trained.label!r} need {needed}; build with them, then put in layers of "
                 "your own"
             )
 

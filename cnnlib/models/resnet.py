@@ -12,7 +12,7 @@ from functools import partial
 from torch import nn
 
 from cnnlib.models.init import he_normal
-from cnnlib.models.layers import Layers, Residual, ZeroPad, chain, conv, repeats
+from cnnlib.models.layers import Layers, Residual, ZeroPad, blocks_per_stage, chain, conv
 from cnnlib.models.network import CIFAR, DIGIT, IMAGENET, Entry
 
 Branch = Callable[[int, int, int], Layers]  # (c_in, c_out, stride) -> the layers of F
@@ -140,7 +140,7 @@ PLANS = {
 
 def three_stages(depth: int, block: Block, width: int = 16) -> Plan:
     """Sec. 4.2: a stem, three stages of n blocks with two convolutions each, a linear layer; 6n + 2 layers."""
-    n = repeats(depth, 6, 2)
+    n = blocks_per_stage(depth, 6, 2)
     return Plan(block, (n, n, n), (width, 2 * width, 4 * width), stem=width)
 
 

@@ -12,7 +12,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from cnnlib.models.layers import Layers, chain, conv, repeats
+from cnnlib.models.layers import Layers, blocks_per_stage, chain, conv
 from cnnlib.models.network import CIFAR, DIGIT, IMAGENET, Entry
 from cnnlib.models.resnet import BROAD, DEPTHS, Branch, Plan, bottleneck, cifar, imagenet, residual
 
@@ -81,7 +81,7 @@ def resnext_cifar(
     depth: int, groups: int, d: int, num_classes: int = 10, in_channels: int = 3
 ) -> nn.Sequential:
     """The form for 32 pixels (sec. 5.3): three stages of n bottlenecks; ``depth`` is 9n + 2."""
-    n = repeats(depth, 9, 2)
+    n = blocks_per_stage(depth, 9, 2)
     plan = Plan(residual(aggregated(groups, d)), (n, n, n), BROAD[:3])
     return cifar(plan, num_classes, in_channels)
 

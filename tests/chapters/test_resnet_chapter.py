@@ -8,7 +8,7 @@ from torch import nn
 import cnnlib
 from cnnlib import datasets, runs
 from cnnlib.insight import gradients
-from cnnlib.models import ablate, layers, resnet
+from cnnlib.models import ablation, layers, resnet
 from cnnlib.training.evaluation import seeded
 
 NAME = "resnet-degradation"
@@ -69,7 +69,7 @@ def test_an_exit_half_way_brings_gradient_only_where_nothing_is_normalised():
     for seed in range(3, 6):
         with seeded(seed):
             net = cnnlib.build("plain56_w8")
-        bare = ablate.without_norm(net)
+        bare = ablation.without_norm(net)
         assert first_pull(net, 0.3) < 1.1 * first_pull(net, 0.0)
         assert first_pull(bare, 0.3) > 2 * first_pull(bare, 0.0)
 

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 import cnnlib
-from cnnlib.costs.clone import ATOMS, Cloner
+from cnnlib.costs.clone import ATOMIC_TYPES, Cloner
 
 
 def cloned(net, dtype=None):
@@ -17,7 +17,7 @@ def cloned(net, dtype=None):
 
 def described(value, seen):
     """A structure as nested tuples, tensors by their looks; an object met again by the number of its first place."""
-    if type(value) in ATOMS:
+    if type(value) in ATOMIC_TYPES:
         return value
     if id(value) in seen:
         return f"again {seen[id(value)]}"
@@ -42,7 +42,7 @@ def changeable(value, found):
         found[id(value)] = value
     if isinstance(value, dict | list | tuple | set):
         for item in value.values() if isinstance(value, dict) else value:
-            if id(item) not in found and type(item) not in ATOMS:
+            if id(item) not in found and type(item) not in ATOMIC_TYPES:
                 changeable(item, found)
     return found
 

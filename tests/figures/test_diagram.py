@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import cnnlib
 from cnnlib import plot
-from cnnlib.costs.paths import graph
+from cnnlib.costs.graph import layer_graph
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -100,7 +100,7 @@ def test_equal_blocks_of_a_deep_network_are_drawn_once():
 
 
 def test_a_graph_knows_who_reads_whom():
-    nodes = graph(Branches(), (4, 6, 6))
+    nodes = layer_graph(Branches(), (4, 6, 6))
     told = [(n.name, n.kind, n.out, [nodes[r].name for r in n.reads]) for n in nodes]
     assert told == [
         ("image", "input", (4, 6, 6), []),

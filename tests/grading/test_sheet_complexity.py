@@ -41,13 +41,13 @@ def test_the_front_is_the_package_s_where_there_is_one_currency(text):
     for ties in (False, True):
         for _ in range(50):
             rows = sheet.market(rng, 1, ties)["networks"]
-            front = pareto.front(rows, lambda r: r[2][0], lambda r: r[1])
+            front = pareto.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
             assert sorted(r[0] for r in front) == sorted(text.reference["undominated"](rows))
     for _ in range(50):
         rows = sheet.market(rng, 3, ties=False)["networks"]
         found = text.reference["undominated"](rows)
         for c in range(3):
-            assert {r[0] for r in pareto.front(rows, lambda r, c=c: r[2][c], lambda r: r[1])} <= set(found)
+            assert {r[0] for r in pareto.pareto_front(rows, lambda r, c=c: r[2][c], lambda r: r[1])} <= set(found)
 
 
 def test_ties_are_drawn_so_that_they_matter():
@@ -56,7 +56,7 @@ def test_ties_are_drawn_so_that_they_matter():
     for _ in range(50):
         rows = sheet.market(rng, 1, ties=True)["networks"]
         assert any(a[1] == b[1] and a[2] < b[2] for a in rows for b in rows)
-        front = pareto.front(rows, lambda r: r[2][0], lambda r: r[1])
+        front = pareto.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
         assert any(a[1:] == b[1:] for a in front for b in front if a is not b)
 
 

@@ -108,7 +108,7 @@ def test_a_slow_layer_shows_up():
 def test_runs_take_turns_after_a_warm_up():
     order = []
     calls = [lambda: order.append("a"), lambda: order.append("b")]
-    times = measure._rounds(calls, CPU, 3, lambda: float(len(order)))
+    times = measure._interleaved(calls, CPU, 3, lambda: float(len(order)))
     assert order == ["a", "a", "b", "b"] + ["a", "b"] * 3 and times == [[1.0] * 3] * 2
 
 
@@ -164,7 +164,7 @@ def powercap(tmp_path, monkeypatch):
         (tmp_path / name / "energy_uj").write_text(f"{count}\n")
         (tmp_path / name / "max_energy_range_uj").write_text("1000\n")
     monkeypatch.setattr(instruments, "POWERCAP", tmp_path)
-    monkeypatch.setattr(instruments, "WINDOW", 0.0)
+    monkeypatch.setattr(instruments, "ENERGY_WINDOW", 0.0)
     return tmp_path
 
 
@@ -199,7 +199,7 @@ def test_a_gpus_counter_is_read_through_nvml(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    monkeypatch.setattr(instruments, "WINDOW", 0.0)
+    monkeypatch.setattr(instruments, "ENERGY_WINDOW", 0.0)
     assert instruments.joules(lambda: None, torch.device("cuda")) == pytest.approx(2.0)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert instruments.joules(lambda: None, torch.device("cuda")) == "not available"
@@ -219,15 +219,15 @@ def test_the_roof_is_the_lower_of_two_limits():
     machine = roofline.Machine("cpu", flops=100e9, bandwidth=10e9)
     assert machine.ridge == 10 and machine.roof(2) == 20e9 and machine.roof(50) == 100e9
     row = SimpleNamespace(name="net", batch=1, macs=10**9, bytes_moved=10**9, forward=0.2)
-    place = roofline.position(row, machine)
+    place = roofline.point(row, machine)
     assert (place.intensity, place.gflops, place.roof, place.share) == (2, 10, 20, 0.5)
     assert place.limit == "memory"
     row = replace(measure_row(), macs=10**9, bytes_moved=10**7, forward=0.04)
-    assert roofline.position(row, machine).limit == "arithmetic" and "share" in repr(table.of([place]))
+    assert roofline.point(row, machine).limit == "arithmetic" and "share" in repr(table.of([place]))
 
 
 def measure_row():
-    return measuring.Measured("net", 1, 1, 1, 1.0, 0.0, 1.0, 1.0, 1, 1, 1, 1, instruments.ABSENT)
+    return measuring.Measured("net", 1, 1, 1, 1.0, 0.0, 1.0, 1.0, 1, 1, 1, 1, instruments.NOT_AVAILABLE)
 
 
 def test_the_machine_is_measured(monkeypatch):

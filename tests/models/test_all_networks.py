@@ -17,8 +17,8 @@ from torch import nn
 from twins import on_meta
 
 import cnnlib
-from cnnlib.models import modern
-from cnnlib.models.network import Unfit
+from cnnlib.models import registry
+from cnnlib.models.network import WrongImageError
 
 # The constructor of RegNet needs numbers. Deeper twins of others are left to their bills: they are the same blocks more
 # often, and a thousand layers take their time even without numbers.
@@ -88,7 +88,7 @@ def test_the_smallest_image_is_the_smallest(net):
         try:
             with torch.no_grad():
                 return net(images(net.name, 1, h, w)).shape == (1, classes(net.name))
-        except (RuntimeError, Unfit):
+        except (RuntimeError, WrongImageError):
             return False
 
     assert runs(smallest, smallest)
@@ -153,7 +153,7 @@ def test_so_many_convolutions_and_relus_run(name, convs, relus):
     assert (ran.count("conv2d"), ran.count("relu")) == (convs, relus)
 
 
-@pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n not in modern.NETWORKS])
+@pytest.mark.parametrize("name", [n for n in cnnlib.list_models() if n not in registry.TORCHVISION])
 def test_from_scratch_means_from_scratch(name):
     """Every layer is torch.nn's own or ours; none comes out of a library of networks."""
     homes = {type(m).__module__.split(".")[0] for m in on_meta(name).modules()}
@@ -170,4 +170,4 @@ def test_and_no_function_of_such_a_library_is_called():
         roots = {n.module.split(".")[0] for n in told}
         roots |= {a.name.split(".")[0] for n in ast.walk(ast.parse(path.read_text(encoding="utf8")))
                   if isinstance(n, ast.Import) for a in n.names}  # fmt: skip
-        assert bool(roots & {"torchvision", "timm"}) == (path.name in ("modern.py", "weights.py")), path
+        assert bool(roots & {"torchvision", "timm"}) == (path.name in ("registry.py", "weights.py")), path

@@ -5,10 +5,20 @@ import torch
 from twins import bill, fact, on_meta, torch_macs
 
 import cnnlib
-from cnnlib.models import densenet, fractalnet, modern, preact, resnet, resnext, senet, stochastic, wide
+from cnnlib.models import (
+    densenet,
+    fractalnet,
+    preact,
+    registry,
+    resnet,
+    resnext,
+    senet,
+    stochastic_depth,
+    wide_resnet,
+)
 
-FAMILIES = (resnet, preact, wide, resnext, stochastic, densenet, senet, fractalnet, modern)
-NAMES = [name for family in FAMILIES for name in family.NETWORKS]
+FAMILIES = (resnet, preact, wide_resnet, resnext, stochastic_depth, densenet, senet, fractalnet)
+NAMES = [name for family in FAMILIES for name in family.NETWORKS] + list(registry.TORCHVISION)
 OWN = [n for n in NAMES if n.endswith(("_small", "_w8"))]
 RATED = [n for n in NAMES if n not in OWN]
 

@@ -51,8 +51,8 @@ def test_depth_of_the_networks():
 # ---- drop-path ----
 
 
-def mode(net, whole):
-    net.drop_path.whole = whole
+def mode(net, p_global):
+    net.drop_path.p_global = p_global
     return net.train()
 
 
@@ -103,7 +103,7 @@ def test_a_global_step_is_the_plain_network_of_its_column(column):
 
 
 def test_a_local_step_drops_15_percent_but_never_all():
-    drop = DropPath(3, whole=0.0).train()
+    drop = DropPath(3, p_global=0.0).train()
     torch.manual_seed(0)
     drawn = [drop.survivors(3) for _ in range(4000)]
     assert all(drawn) and {len(d) for d in drawn} == {1, 2, 3}
@@ -114,9 +114,9 @@ def test_a_local_step_drops_15_percent_but_never_all():
     assert {len(d) for d in lonely} == {1} and {d[0] for d in lonely} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("whole", [0.0, 0.5, 1.0])
-def test_drop_path_keeps_the_mean_of_a_join(whole):
-    drop, columns = DropPath(3, whole=whole), [noise(5, seed=i) for i in range(3)]
+@pytest.mark.parametrize("p_global", [0.0, 0.5, 1.0])
+def test_drop_path_keeps_the_mean_of_a_join(p_global):
+    drop, columns = DropPath(3, p_global=p_global), [noise(5, seed=i) for i in range(3)]
     torch.manual_seed(0)
     steps = []
     for _ in range(6000):

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from cnnlib import probe
 from cnnlib.models import layers as heads
-from cnnlib.models.layers import WithHeads
+from cnnlib.models.layers import WithAuxiliaryHeads
 
 
 def test_heads_count_with_their_weight():
@@ -30,7 +30,7 @@ def two_exits():
     layers = dict(
         a=nn.Linear(6, 6), act=nn.Tanh(), side=nn.Linear(6, 3), b=nn.Linear(6, 6), c=nn.Linear(6, 3)
     )
-    return WithHeads(layers, {"act": "side"}, lambda *told: told)
+    return WithAuxiliaryHeads(layers, {"act": "side"}, lambda *told: told)
 
 
 def test_a_head_moves_the_gradient_below_it_and_not_above(two_exits):

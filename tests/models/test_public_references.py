@@ -8,9 +8,9 @@ import torchvision
 from twins import filled, noise, on_meta
 
 import cnnlib
-from cnnlib.models import densenet, resnet, resnext, wide
+from cnnlib.models import densenet, resnet, resnext, wide_resnet
 
-OURS = [n for family in (resnet, wide, resnext, densenet) for n in family.NETWORKS]
+OURS = [n for family in (resnet, wide_resnet, resnext, densenet) for n in family.NETWORKS]
 THEIRS = [n for n in OURS if hasattr(torchvision.models, n)]
 
 

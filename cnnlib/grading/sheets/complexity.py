@@ -369,5 +369,5 @@ SHEET = Sheet(
     1,
     exercises=(ONE_OF_BATCH, WHAT_THEY_COUNT, UNDOMINATED, UNDER_THE_ROOF, SERVE),
     manual={"is_it_efficient": 4},
-    shortcuts=("pareto", "front", "roofline", "trace", "conventions", "torch", "torchvision"),
+    shortcuts=("pareto", "pareto_front", "roofline", "trace", "conventions", "torch", "torchvision"),
 )

@@ -14,8 +14,8 @@ def without_norm(net: nn.Module) -> nn.Module:
     The weights stay as they are, so both networks start alike. Raises ``ValueError`` if a ``BatchNorm2d`` does
     not stand directly behind a convolution, whose bias could take over its shift.
     """
-    twin = copy.deepcopy(net)
-    for path, parent in twin.named_modules():
+    ablated = copy.deepcopy(net)
+    for path, parent in ablated.named_modules():
         before = None
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -28,7 +28,7 @@ def without_norm(net: nn.Module) -> nn.Module:
                     before.bias = nn.Parameter(torch.zeros_like(before.weight[:, 0, 0, 0]))
                 setattr(parent, name, nn.Identity())
             before = child
-    return twin
+    return ablated
 
 
 def without_block(net: nn.Module, name: str) -> nn.Module:
@@ -36,9 +36,9 @@ def without_block(net: nn.Module, name: str) -> nn.Module:
 
     Raises ``ValueError`` if the network has no such module.
     """
-    home, _, last = name.rpartition(".")
-    twin = copy.deepcopy(net)
-    if not name or name not in dict(twin.named_modules()):
+    parent_name, _, last = name.rpartition(".")
+    ablated = copy.deepcopy(net)
+    if not name or name not in dict(ablated.named_modules()):
         raise ValueError(f"{type(net).__name__} has no module {name!r}: take one of net.named_modules()")
-    setattr(twin.get_submodule(home), last, nn.Identity())
-    return twin
+    setattr(ablated.get_submodule(parent_name), last, nn.Identity())
+    return ablated

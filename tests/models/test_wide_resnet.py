@@ -6,7 +6,7 @@ from torch import nn
 from twins import noise, on_meta, order
 
 import cnnlib
-from cnnlib.models import preact, wide
+from cnnlib.models import preact, wide_resnet
 
 
 @pytest.mark.parametrize(("depth", "k"), [(16, 4), (28, 10), (40, 2)])
@@ -25,7 +25,7 @@ def test_at_widening_one_the_first_stage_needs_no_projection():
 
 
 def test_dropout_stands_between_the_convolutions_alone():
-    net = wide.wide_resnet(16, 1, dropout=0.3)
+    net = wide_resnet.wide_resnet(16, 1, dropout=0.3)
     for unit in (m for m in net.modules() if isinstance(m, preact.Unit)):
         assert order(unit.branch) == "conv bn relu dropout conv" and unit.branch.dropout.p == 0.3
     assert sum(isinstance(m, nn.Dropout) for m in net.modules()) == 6
@@ -54,4 +54,4 @@ def test_the_form_for_imagenet_is_wide_in_its_3x3_alone():
 )
 def test_sizes_that_do_not_fit_are_refused(depth, k, words):
     with pytest.raises(ValueError, match=words):
-        wide.wide_resnet(depth, k)
+        wide_resnet.wide_resnet(depth, k)

@@ -15,7 +15,7 @@ from cnnlib.models.layers import Residual
 from cnnlib.models.network import CIFAR, DIGIT, Entry
 from cnnlib.models.resnet import SMALL_DEPTHS, SMALL_WIDTHS, Plan, basic, cifar, option_a, three_stages
 
-Rule = Callable[[int, int], float]  # (block, number of blocks) -> probability that it survives a step
+SurvivalRule = Callable[[int, int], float]  # (block, number of blocks) -> probability that it survives a step
 
 
 def linear_decay(block: int, blocks: int, last: float = 0.5) -> float:
@@ -28,7 +28,7 @@ def constant(block: int, blocks: int, p: float = 0.5) -> float:
     return p
 
 
-class Surviving(Residual):
+class StochasticDepthBlock(Residual):
     """y = act(b F(x) + shortcut(x)); b is 1 with probability ``keep``, else 0, drawn anew for each batch (eq. 2).
 
     A block that is left out costs nothing in that step. In evaluation b is its mean, ``keep`` (eq. 5).
@@ -52,14 +52,14 @@ class Surviving(Residual):
         return f"keep={self.keep:.3f}"
 
 
-def surviving(c_in: int, c_out: int, stride: int) -> Surviving:
-    """A block of two convolutions; ``ruled`` tells it how likely it survives."""
-    return Surviving(basic(c_in, c_out, stride), option_a(c_in, c_out, stride))
+def stochastic_depth_block(c_in: int, c_out: int, stride: int) -> StochasticDepthBlock:
+    """A block of two convolutions; ``with_survival`` tells it how likely it survives."""
+    return StochasticDepthBlock(basic(c_in, c_out, stride), option_a(c_in, c_out, stride))
 
 
-def ruled(net: nn.Sequential, rule: Rule) -> nn.Sequential:
+def with_survival(net: nn.Sequential, rule: SurvivalRule) -> nn.Sequential:
     """The network with block l of L surviving with probability ``rule(l, L)``."""
-    blocks = [m for m in net.modules() if isinstance(m, Surviving)]
+    blocks = [m for m in net.modules() if isinstance(m, StochasticDepthBlock)]
     for i, block in enumerate(blocks, 1):
         block.keep = rule(i, len(blocks))
         if not 0 < block.keep <= 1:
@@ -68,15 +68,18 @@ def ruled(net: nn.Sequential, rule: Rule) -> nn.Sequential:
 
 
 def resnet_stochastic_cifar(
-    depth: int, num_classes: int = 10, in_channels: int = 3, *, rule: Rule = linear_decay
+    depth: int, num_classes: int = 10, in_channels: int = 3, *, rule: SurvivalRule = linear_decay
 ) -> nn.Sequential:
     """ResNet of 6n + 2 layers whose blocks survive by ``rule``: (N, in_channels, 32, 32) -> (N, num_classes)."""
-    return ruled(cifar(three_stages(depth, surviving), num_classes, in_channels), rule)
+    return with_survival(cifar(three_stages(depth, stochastic_depth_block), num_classes, in_channels), rule)
 
 
-def small(num_classes: int = 10, in_channels: int = 1, *, rule: Rule = linear_decay) -> nn.Sequential:
+def small(num_classes: int = 10, in_channels: int = 1, *, rule: SurvivalRule = linear_decay) -> nn.Sequential:
     """``resnet_small`` whose blocks survive by ``rule``: (N, in_channels, 28, 28) -> (N, num_classes) logits."""
-    return ruled(cifar(Plan(surviving, SMALL_DEPTHS, SMALL_WIDTHS, stem=8), num_classes, in_channels), rule)
+    return with_survival(
+        cifar(Plan(stochastic_depth_block, SMALL_DEPTHS, SMALL_WIDTHS, stem=8), num_classes, in_channels),
+        rule,
+    )
 
 
 NETWORKS = {

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import cnnlib
 from cnnlib.insight import gradients
-from cnnlib.models import ablate
+from cnnlib.models import ablation
 from cnnlib.training.evaluation import seeded
 
 
@@ -17,7 +17,7 @@ from cnnlib.training.evaluation import seeded
 def test_without_norm_keeps_the_weights_and_norms_nothing(name):
     with seeded(0):
         net = cnnlib.build(name)
-    bare = ablate.without_norm(net)
+    bare = ablation.without_norm(net)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in bare.modules())
     assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules()), "the original keeps its own"
     for old, new in zip(net.modules(), bare.modules(), strict=True):
@@ -30,7 +30,7 @@ def test_a_fresh_network_in_evaluation_answers_alike_without_its_norms():
     with seeded(0):
         net = cnnlib.build("resnet20_w8").eval()
         x = torch.rand(4, 1, 28, 28)
-    bare = ablate.without_norm(net)
+    bare = ablation.without_norm(net)
     assert torch.allclose(net(x), bare(x), rtol=1e-3)
     assert not torch.allclose(net.train()(x), bare.train()(x), rtol=1e-1)
 
@@ -39,19 +39,19 @@ def test_a_norm_without_a_convolution_in_front_is_refused():
     inner = nn.Sequential()
     inner.add_module("norm1", nn.BatchNorm2d(3))
     with pytest.raises(ValueError, match="0.norm1 does not stand behind a convolution"):
-        ablate.without_norm(nn.Sequential(inner))
+        ablation.without_norm(nn.Sequential(inner))
 
 
 def test_without_a_block_its_input_passes():
     with seeded(0):
         net = cnnlib.build("resnet20_w8").eval()
         x = torch.rand(2, 8, 5, 5)
-    cut = ablate.without_block(net, "layer1.1")
+    cut = ablation.without_block(net, "layer1.1")
     assert torch.equal(cut.layer1(x), net.layer1[2](net.layer1[0](x)))
     assert not torch.equal(cut.layer1(x), net.layer1(x)), "the original keeps its block"
     for name in ("", "layer9"):
         with pytest.raises(ValueError, match="has no module"):
-            ablate.without_block(net, name)
+            ablation.without_block(net, name)
 
 
 def classifier():
@@ -74,9 +74,9 @@ def test_agreement_is_the_cosine():
     with seeded(0):
         net, x = classifier(), torch.randn(6, 1, 2, 2)
     y = torch.arange(6) % 3
-    (same,) = gradients.agreement(net, (x, y), (x, y))
+    (same,) = gradients.gradient_agreement(net, (x, y), (x, y))
     assert same.cosine == pytest.approx(1) and same.name == "1"
-    (other,) = gradients.agreement(net, (x, y), (x.flip(0) + 1, y))
+    (other,) = gradients.gradient_agreement(net, (x, y), (x.flip(0) + 1, y))
     a, b = (gradients.weight_gradients(net, v, y)["1"].flatten() for v in (x, x.flip(0) + 1))
     assert other.cosine == pytest.approx((a @ b / a.norm() / b.norm()).item(), abs=1e-6)
     assert other.norm == pytest.approx(a.norm().item()) and other.cosine < 0.99

@@ -10,7 +10,7 @@ from functools import partial
 from torch import nn
 
 from cnnlib.models import preact
-from cnnlib.models.layers import Layers, repeats
+from cnnlib.models.layers import Layers, blocks_per_stage
 from cnnlib.models.network import CIFAR, DIGIT, IMAGENET, Entry
 from cnnlib.models.resnet import BROAD, DEPTHS, Block, Plan, bottleneck, imagenet, residual
 
@@ -35,7 +35,7 @@ def wide_resnet(
     ``depth`` is 6n + 4: a stem, 6n convolutions, and the three projections, which this paper counts. The
     paper drops with probability 0.3 on CIFAR, 0.4 on SVHN.
     """
-    n = repeats(depth, 6, 4)
+    n = blocks_per_stage(depth, 6, 4)
     if k < 1 or k != int(k):
         raise ValueError(f"k={k}: need a whole widening factor of at least 1, which is the width of a ResNet")
     plan = Plan(block(dropout), (n, n, n), (16 * k, 32 * k, 64 * k), stem=16)

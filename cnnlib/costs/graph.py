@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from cnnlib.costs.meta_copy import MetaCopy, Shape, Watcher
+from cnnlib.costs.meta_copy import MetaCopy, Observer, Shape
 
 # What a function called in forward() is shown as; a unary function that is not here moves numbers only.
 _UNARY = {
@@ -44,7 +44,7 @@ class Node:
         return len(self.reads) > 1
 
 
-class _Recorder(Watcher, TorchFunctionMode):
+class _Recorder(Observer, TorchFunctionMode):
     """Marks each tensor with the node that made it."""
 
     def __init__(self, copy: MetaCopy) -> None:
@@ -97,13 +97,13 @@ class _Recorder(Watcher, TorchFunctionMode):
         if kind is None:
             self.mark(out, reads[0])
         else:
-            home = self.names[self.stack[-1][0]] if self.stack else ""
+            parent = self.names[self.stack[-1][0]] if self.stack else ""
             first = next(t for t in tree_leaves(out) if isinstance(t, Tensor))
-            self.mark(out, Node(f"{home}:{name}" if home else name, kind, tuple(first.shape[1:]), reads))
+            self.mark(out, Node(f"{parent}:{name}" if parent else name, kind, tuple(first.shape[1:]), reads))
         return out
 
 
-def graph(net: nn.Module, image: Shape) -> list[Node]:
+def layer_graph(net: nn.Module, image: Shape) -> list[Node]:
     """The nodes of ``net`` in the order of the run, the image (C, H, W) first; no network runs for real.
 
     Raises ``ValueError`` if the network cannot run on such images.
@@ -116,7 +116,7 @@ def graph(net: nn.Module, image: Shape) -> list[Node]:
     return recorder.nodes
 
 
-def gathered(nodes: list[Node], follows) -> list[tuple[Node, tuple[Node, ...]]]:
+def fused(nodes: list[Node], follows) -> list[tuple[Node, tuple[Node, ...]]]:
     """Nodes, each with those behind it that ``follows`` and that nobody else reads: a layer and its ReLU."""
     readers = [0] * len(nodes)
     for node in nodes:

@@ -8,16 +8,16 @@ from torch import nn
 from twins import filled, noise, on_meta
 
 import cnnlib
-from cnnlib.models import resnet, stochastic
+from cnnlib.models import resnet, stochastic_depth
 
 
 def shallow(**options):
     torch.manual_seed(0)
-    return stochastic.resnet_stochastic_cifar(20, in_channels=1, **options)
+    return stochastic_depth.resnet_stochastic_cifar(20, in_channels=1, **options)
 
 
 def keeps(net):
-    return [m.keep for m in net.modules() if isinstance(m, stochastic.Surviving)]
+    return [m.keep for m in net.modules() if isinstance(m, stochastic_depth.StochasticDepthBlock)]
 
 
 def test_the_linear_rule_falls_in_equal_steps_from_1_to_one_half():
@@ -29,7 +29,7 @@ def test_the_linear_rule_falls_in_equal_steps_from_1_to_one_half():
 
 
 def test_the_constant_rule_and_any_other():
-    assert set(keeps(shallow(rule=stochastic.constant))) == {0.5}
+    assert set(keeps(shallow(rule=stochastic_depth.constant))) == {0.5}
     assert keeps(shallow(rule=lambda i, n: i / n)) == [i / 9 for i in range(1, 10)]
 
 
@@ -41,7 +41,7 @@ def test_a_rule_that_gives_no_probability_is_refused(p):
 
 def block(keep):
     branch = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
-    made = stochastic.Surviving({"conv": branch}, None)
+    made = stochastic_depth.StochasticDepthBlock({"conv": branch}, None)
     made.keep, made.act = keep, nn.Identity()  # without the ReLU the mean can be taken
     return made
 
@@ -99,7 +99,7 @@ def test_every_step_trains_and_leaves_the_gradient_of_dropped_blocks_empty():
     net = filled(copy.deepcopy(on_meta("resnet110_sd_cifar"))).train()
     torch.manual_seed(3)
     net(noise(2, 3, 8, 8)).square().sum().backward()
-    blocks = [m for m in net.modules() if isinstance(m, stochastic.Surviving)]
+    blocks = [m for m in net.modules() if isinstance(m, stochastic_depth.StochasticDepthBlock)]
     alive = [b.conv1.weight.grad is not None for b in blocks]
     assert 30 < sum(alive) < 50
     assert net.conv1.weight.grad.any() and net.fc.weight.grad.any()
