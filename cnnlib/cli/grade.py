@@ -9,7 +9,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from cnnlib.grading import Infra, Limits, Task, batch, jail, roster, session, source
+from cnnlib import grading
+from cnnlib.grading import Infra, find_text, sheet_of
 
 GRADE = """\
 Grade a folder, or a zip archive, of notebooks: one row a student in a CSV file; results, feedback pages and tables
@@ -41,7 +42,7 @@ def add_parsers(subparsers) -> None:
     who.add_argument("--roster", type=Path, help="CSV file with a column id, and perhaps name")
     who.add_argument(
         "--names",
-        help=f"how file names tell the student: {', '.join(roster.NAMES)}, or a regex (?P<id>...) (default file)",
+        help=f"how file names tell the student: {', '.join(grading.NAME_PATTERNS)} or a regex (?P<id>...)",
     )
     inputs = parser.add_argument_group("hidden inputs")
     inputs.add_argument("--variant", type=int, help="seed that the class's own sheet was built with")
@@ -53,7 +54,10 @@ def add_parsers(subparsers) -> None:
     )
     shut_in = parser.add_argument_group("limits")
     shut_in.add_argument(
-        "--isolation", choices=jail.NAMES, default="auto", help="how student code is shut in (default auto)"
+        "--isolation",
+        choices=grading.ISOLATION,
+        default="auto",
+        help="how student code is shut in (default auto)",
     )
     shut_in.add_argument("--time", type=positive, metavar="S", help="CPU seconds for one probe (default 10)")
     shut_in.add_argument("--memory", type=float, metavar="GB", help="memory of one probe (default 2)")
@@ -118,59 +122,57 @@ def grade(arguments: argparse.Namespace) -> int:
     if missing := [module for module in NEEDED if not find_spec(module)]:
         raise ValueError(f"grading needs {', '.join(missing)}: pip install 'cnnlib[grade]'")
     if arguments.demo:
-        from cnnlib.grading import demo
-
-        arguments.submissions, arguments.sheet = demo.make(arguments.out)
-        arguments.names, arguments.time = "file", demo.SECONDS
-    run = session.Run(arguments.out)
+        arguments.submissions, arguments.sheet = grading.make_demo(arguments.out)
+        arguments.names, arguments.time = "file", 1  # second, so that nobody waits long for the endless loop
+    run = grading.RunFolder(arguments.out)
     run.take(arguments.merge)
-    fill_in(arguments, run)
+    use_last_options(arguments, run)
     if not arguments.submissions or not arguments.sheet:
         raise ValueError("say what to grade: cnnlib grade FOLDER --sheet NAME, or cnnlib grade --demo")
     if not arguments.submissions.exists():
         raise ValueError(f"submissions={str(arguments.submissions)!r} is no folder and no zip archive")
-    text = source.find_text(arguments.sheet).read_text(encoding="utf-8")
-    task = Task(
-        source.sheet_of(text),
+    text = find_text(arguments.sheet).read_text(encoding="utf-8")
+    assignment = grading.Assignment(
+        sheet_of(text),
         text,
         arguments.variant,
         run.seed(arguments.seed, arguments.shard is not None),
-        Limits(arguments.time, arguments.memory),
+        grading.Limits(arguments.time, arguments.memory),
         arguments.seeds,
     )
-    return session.grade(arguments, task)
+    return grading.grade_class(arguments, assignment)
 
 
-def fill_in(arguments: argparse.Namespace, run: session.Run) -> None:
+def use_last_options(arguments: argparse.Namespace, run: grading.RunFolder) -> None:
     """Give every option that was not said the value of the last run, if that was of the same sheet."""
     last = run.options
     if arguments.sheet:
-        arguments.sheet = str(source.find_text(arguments.sheet).resolve())
+        arguments.sheet = str(find_text(arguments.sheet).resolve())
         last = last if last.get("sheet") == arguments.sheet else {}
-    told = []
+    taken = []
     for name, first in FIRST.items():
         if getattr(arguments, name) is None:
             value = last.get(name, first)
-            told += [f"{name} {value}"] if value != first else []
+            taken += [f"{name} {value}"] if value != first else []
             setattr(arguments, name, Path(value) if value and name in ("submissions", "roster") else value)
-    if told:
-        print(f"as in the last run: {', '.join(told)}")
+    if taken:
+        print(f"as in the last run: {', '.join(taken)}")
 
 
 def build(arguments: argparse.Namespace) -> int:
     """``cnnlib exercise build``."""
     import nbformat
 
-    from cnnlib.grading import handout, proof
-
-    path = source.find_text(arguments.sheet)
+    path = find_text(arguments.sheet)
     text = path.read_text(encoding="utf-8")
-    task = Task(source.sheet_of(text), text, arguments.variant, secrets.randbits(32), Limits())
-    nb = handout(text, path.with_suffix(".ipynb"), arguments.variant)
-    print(proof(task))
+    assignment = grading.Assignment(
+        sheet_of(text), text, arguments.variant, secrets.randbits(32), grading.Limits()
+    )
+    nb = grading.make_handout(text, path.with_suffix(".ipynb"), arguments.variant)
+    print(grading.prove(assignment))
     arguments.out.mkdir(parents=True, exist_ok=True)
     target = arguments.out / path.with_suffix(".ipynb").name
-    batch.write(target, nbformat.writes(nb))
+    grading.write_atomically(target, nbformat.writes(nb))
     print(f"wrote {target}")
     if arguments.variant is not None:
         print(f"grade it with --variant {arguments.variant}")

@@ -1,24 +1,23 @@
 """Exercise sheets: notebooks of students go in, rows of verdicts and points come out.
 
 ``check("conv_out")`` tries an answer in the student's own notebook; ``cnnlib grade`` marks a folder of them, each in a
-jail, judged outside of it. The modules that the command line calls are handed on lazily, since this door also stands
-inside the jail, where most of them, and torch, are not.
+jail, judged outside of it. Names resolve on first use, since this door also stands inside the jail, where most modules
+and torch are not.
 """
 
 from importlib import import_module
 
-_NAMES = {
-    "check": "practice", "Infra": "supervise", "Limits": "jail", "Task": "grader", "jails": "jail",
-    "handout": "build", "proof": "build",
+_HOME = {
+    "Assignment": "grader", "ISOLATION": "jail", "Infra": "supervise", "JAILS": "jail", "Limits": "walls",
+    "NAME_PATTERNS": "roster", "RunFolder": "session", "check": "practice", "find_text": "source",
+    "grade_class": "session", "make_demo": "demo", "make_handout": "build", "prove": "build", "sheet_of": "source",
+    "write_atomically": "batch",
 }  # fmt: skip
-_MODULES = ("batch", "demo", "jail", "roster", "session", "source")
 
-__all__ = [*_NAMES, *_MODULES]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str):
-    if name in _NAMES:
-        return getattr(import_module(f"cnnlib.grading.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"cnnlib.grading.{name}")
-    raise AttributeError(f"module 'cnnlib.grading' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnnlib.grading' has no attribute {name!r}")
+    return getattr(import_module(f"cnnlib.grading.{_HOME[name]}"), name)

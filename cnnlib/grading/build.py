@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnlib.grading import grader, source, supervise
-from cnnlib.grading.grader import Task
-from cnnlib.grading.jail import open_door
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.jail import no_jail
 
 
-def handout(text: str, published: Path, variant: int | None):
+def make_handout(text: str, published: Path, variant: int | None):
     """The student notebook, with the install cell and the full links of the one that the book publishes.
 
     Raises ``ValueError`` if that one, which ``tools/sync_notebooks.py`` makes, is missing or out of step.
@@ -41,16 +41,19 @@ def is_code(cell) -> bool:
     return cell.cell_type == "code"
 
 
-def proof(task: Task) -> str:
+def prove(assignment: Assignment) -> str:
     """Grade the solutions and the blank sheet; raises ``ValueError`` unless they get all points and none."""
-    right = grader.reference(task, open_door)
-    blank = source.code_cells(source.student_notebook(task.text, task.variant))
-    run = supervise.run(task.sheet, blank, task.questions, task.limits, open_door)
-    for name, outcomes, wanted in (("reference", right, task.sheet.points), ("blank sheet", run.outcomes, 0)):
-        found = grader.exercises(task, right, outcomes)
+    right = grader.run_reference(assignment, no_jail)
+    blank = source.code_cells(source.student_notebook(assignment.text, assignment.variant))
+    run = supervise.run(assignment.sheet, blank, assignment.questions, assignment.limits, no_jail)
+    for name, outcomes, wanted in (
+        ("reference", right, assignment.sheet.points),
+        ("blank sheet", run.outcomes, 0),
+    ):
+        found = grader.judge_exercises(assignment, right, outcomes)
         points = sum(exercise["points"] for exercise in found)
         if points != wanted:
             raise ValueError(f"the {name} gets {points} points, not {wanted}: {found}")
     if odd := {outcome.status for outcome in run.outcomes} - {"missing"}:
         raise ValueError(f"the blank sheet must be missing everywhere, and is {', '.join(sorted(odd))}")
-    return f"{task.id}: reference {task.sheet.points} of {task.sheet.points} points, blank sheet 0"
+    return f"{assignment.id}: reference {assignment.sheet.points} of {assignment.sheet.points} points, blank sheet 0"

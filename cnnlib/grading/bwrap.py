@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from cnnlib.grading.jail import CHILD, PACKAGE, Command, Limits, places, variables
+from cnnlib.grading.walls import CHILD, PACKAGE, Command, Limits, variables
 
 COURSE = "/course"  # where the part of cnnlib that grades lies inside
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system/cpu")
-WANTED = ("__init__.py", "grading")
+SHOWN = ("__init__.py", "grading")  # of the package
+ALWAYS_ABSENT = ("cnnlib", "cnnlib_data")  # an installed package: its networks and images answer exercises
 FIRST_USER = 10_000_000  # far above the ids that systems give out
 USERS = 1_000
 submissions = itertools.count()
@@ -70,14 +72,22 @@ def library(absent: tuple[str, ...]) -> tuple[str, list[str]]:
             made.add(parent)
         shown += ["--ro-bind-try", str(place), str(place)]
         seen.append(place)
-    for place in places(absent):
+    for place in package_folders((*absent, *ALWAYS_ABSENT)):
         if place.is_dir() and any(place.is_relative_to(root.resolve()) for root in seen):
             shown += ["--perms", "0555", "--size", "4096", "--tmpfs", str(place)]
     shown += ["--perms", "0755", "--dir", COURSE, "--perms", "0755", "--dir", f"{COURSE}/cnnlib"]
-    for name in WANTED:
+    for name in SHOWN:
         shown += ["--ro-bind", str(PACKAGE / name), f"{COURSE}/cnnlib/{name}"]
     outside = [str(place) for place in packages if not place.is_relative_to(sys.prefix)]
     return os.pathsep.join([COURSE, *outside]), shown
+
+
+def package_folders(names: tuple[str, ...]) -> list[Path]:
+    """Where installed packages lie, without importing them."""
+    specs = [find_spec(name) for name in names]
+    return [
+        Path(place).resolve() for spec in specs if spec for place in spec.submodule_search_locations or ()
+    ]
 
 
 def trouble() -> str:

@@ -15,30 +15,31 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 
 from cnnlib.grading import student
-from cnnlib.grading.confine import be_opaque, confine, die_with_parent, end_all, together
+from cnnlib.grading.confine import confine, die_with_parent, forbid_tracing, kill_others, memory_of_others
 from cnnlib.grading.sheet import Sheet, load
 
-FRAME = 2**20  # bytes of one line about a probe
-SURVEY = 2**23  # the same for the survey, which returns the cells
-WATCH = 0.25  # seconds between two looks at what many processes use together
+MAX_ANSWER = 2**20  # bytes of one line about a probe
+MAX_SURVEY = 2**23  # the same for the survey, which returns the cells
+MEMORY_POLL = 0.25  # seconds between two looks at what many processes use together
 GRACE = 0.5  # seconds to die in, for a process that has closed its pipe
 STATUSES = ("missing", "memory", "error")  # those that a forked process may claim, besides a value
 
 
 @dataclass
-class Ending:
+class ForkResult:
     """The lines that a forked process wrote; if they are fewer than asked for, why."""
 
     lines: list[object] = field(default_factory=list)
     status: str = ""  # timeout, crashed or tampered
     message: str = ""
-    late: bool = False  # the clock, not the CPU time, ended it: that may be the machine's fault
+    recheck: bool = False  # the clock, not the CPU time, ended it: that may be the machine's fault
 
 
-def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: int) -> Ending:
+def run_forked(job: Callable[[student.Send], None], count: int, limits: dict, most: int) -> ForkResult:
     """Run ``job`` in a process of its own until it has said ``count`` lines, died, or met a limit.
 
     ``limits``: ``cpu`` and ``wall`` in seconds, ``memory`` in bytes on top of what the process starts with,
@@ -53,14 +54,14 @@ def forked(job: Callable[[student.Say], None], count: int, limits: dict, most: i
         finally:
             os._exit(0)
     os.close(writer)
-    ending, ended = listen(reader, count, limits, most)
+    forked, ended = read_lines(reader, count, limits, most)
     os.close(reader)
-    status, cpu = buried(pid, GRACE if ended else 0)
+    status, cpu = reap(pid, GRACE if ended else 0)
     if limits["walls"]:
-        end_all()
+        kill_others()
     if ended:
-        ending.status, ending.message = death(status, cpu > limits["cpu"] / 2)
-    return ending
+        forked.status, forked.message = explain_exit(status, cpu > limits["cpu"] / 2)
+    return forked
 
 
 def write(writer: int, line: object) -> None:
@@ -70,36 +71,36 @@ def write(writer: int, line: object) -> None:
         data = data[os.write(writer, data) :]
 
 
-def listen(reader: int, count: int, limits: dict, most: int) -> tuple[Ending, bool]:
+def read_lines(reader: int, count: int, limits: dict, most: int) -> tuple[ForkResult, bool]:
     """Up to ``count`` lines of at most ``most`` bytes, and whether the other end closed before that."""
-    ending, rest = Ending(), b""
+    forked, rest = ForkResult(), b""
     deadline = time.monotonic() + limits["wall"]
-    while len(ending.lines) < count:
+    while len(forked.lines) < count:
         left = max(0, deadline - time.monotonic())
-        ready, _, _ = select.select([reader], [], [], min(left, WATCH))
+        ready, _, _ = select.select([reader], [], [], min(left, MEMORY_POLL))
         if not ready and left == 0:
-            ending.status, ending.message, ending.late = "timeout", "took too long", True
-            return ending, False
+            forked.status, forked.message, forked.recheck = "timeout", "took too long", True
+            return forked, False
         if not ready:
-            if limits["walls"] and together() > limits["memory"]:
-                ending.status, ending.message = "memory", "more memory than allowed"
-                return ending, False
+            if limits["walls"] and memory_of_others() > limits["memory"]:
+                forked.status, forked.message = "memory", "more memory than allowed"
+                return forked, False
             continue
         data = os.read(reader, 2**16)
         if not data:
-            return ending, True
+            return forked, True
         *complete, rest = (rest + data).split(b"\n")
         try:
             if max(map(len, [*complete, rest])) > most:
                 raise ValueError
-            ending.lines += map(json.loads, complete)
+            forked.lines += map(json.loads, complete)
         except (ValueError, RecursionError):
-            ending.status, ending.message = "tampered", "something else than an answer came back"
-            return ending, False
-    return ending, False
+            forked.status, forked.message = "tampered", "something else than an answer came back"
+            return forked, False
+    return forked, False
 
 
-def buried(pid: int, grace: float) -> tuple[int, float]:
+def reap(pid: int, grace: float) -> tuple[int, float]:
     """Kill a process and its group, ``grace`` seconds from now; its wait status and CPU seconds."""
     end = time.monotonic() + grace
     gone, status, usage = os.wait4(pid, os.WNOHANG)
@@ -115,7 +116,7 @@ def buried(pid: int, grace: float) -> tuple[int, float]:
     return status, usage.ru_utime + usage.ru_stime
 
 
-def death(status: int, worked: bool) -> tuple[str, str]:
+def explain_exit(status: int, worked: bool) -> tuple[str, str]:
     """Status and message of a process that ended without an answer; ``worked``: it used much of its CPU time.
 
     The system enforces the limit by counting clock ticks, so a process may seem to die a little before it.
@@ -128,54 +129,57 @@ def death(status: int, worked: bool) -> tuple[str, str]:
     return "crashed", "the process ended before it had an answer (os._exit?)"
 
 
-def report(ending: Ending) -> dict:
+def report(forked: ForkResult) -> dict:
     """What goes to the grader about one probe: nothing that was not looked at, whatever the process wrote."""
-    said = ending.lines[0] if ending.lines else {"loaded": []}
+    said = forked.lines[0] if forked.lines else {"loaded": []}
     if type(said) is not dict or type(notes := said.get("loaded")) is not list:
         return {"status": "tampered", "message": "something else than an answer came back", "notes": []}
-    notes = [str(note)[: student.LONGEST] for note in notes[:20]]
-    if len(ending.lines) < 2:
-        return {"status": ending.status, "message": ending.message, "notes": notes, "late": ending.late}
-    result = ending.lines[1]
+    notes = [str(note)[: student.MAX_MESSAGE] for note in notes[:20]]
+    if len(forked.lines) < 2:
+        return {"status": forked.status, "message": forked.message, "notes": notes, "recheck": forked.recheck}
+    result = forked.lines[1]
     status = result.get("status") if type(result) is dict else None
     if status == "value" and "value" in result:
         return {"status": "value", "value": result["value"], "notes": notes}
     if status in STATUSES:
         return {
             "status": status,
-            "message": str(result.get("message"))[: 2 * student.LONGEST],
+            "message": str(result.get("message"))[: 2 * student.MAX_MESSAGE],
             "notes": notes,
         }
     return {"status": "tampered", "message": "something else than an answer came back", "notes": notes}
 
 
-def serve(request: dict, tell: Callable[[dict], None]) -> None:
+def serve(request: dict, send: Callable[[dict], None]) -> None:
     """Answer a request: one line for the survey of the cells, then one for each question."""
     sheet, limits = load(request["sheet"]), request["limits"]
     for module in sheet.imports.values():
         import_module(module)
-    survey = forked(lambda say: say(student.survey(request["cells"], sheet)), 1, limits, SURVEY)
+    survey = run_forked(lambda send: send(student.survey(request["cells"], sheet)), 1, limits, MAX_SURVEY)
     found = survey.lines[0] if survey.lines else {"notes": [f"the cells could not be read: {survey.message}"]}
-    tell({key: found.get(key, empty) for key, empty in (("notes", []), ("shortcuts", []), ("sheet", ""))})
-    cells, safe = found.get("cells", request["cells"]), False
+    send({key: found.get(key, empty) for key, empty in (("notes", []), ("shortcuts", []), ("sheet", ""))})
+    cells, only_literals = found.get("cells", request["cells"]), False
     for question in request["questions"]:
-        ending = probe(cells, sheet, question, safe, limits)
-        if not ending.lines and not safe:  # loading died or never ended: from here on only what is harmless
-            safe = True
-            ending = probe(cells, sheet, question, safe, limits)
-        tell(report(ending))
+        forked = ask(cells, sheet, question, only_literals, limits)
+        if (
+            not forked.lines and not only_literals
+        ):  # loading died or never ended: from here on only what is harmless
+            only_literals = True
+            forked = ask(cells, sheet, question, only_literals, limits)
+        send(report(forked))
 
 
-def probe(cells: student.Cells, sheet: Sheet, question: dict, safe: bool, limits: dict) -> Ending:
+def ask(cells: student.Cells, sheet: Sheet, question: dict, only_literals: bool, limits: dict) -> ForkResult:
     """Put one question to the cells: a line when they are loaded, and one with the answer."""
     exercise, draws = sheet.exercise(question["exercise"]), question["draws"]
-    return forked(lambda say: student.answer(cells, sheet, exercise, draws, safe, say), 2, limits, FRAME)
+    job = partial(student.answer_question, cells, sheet, exercise, draws, only_literals)
+    return run_forked(job, 2, limits, MAX_ANSWER)
 
 
 def main() -> None:
     """Serve the request on standard input."""
     die_with_parent()
-    be_opaque()
+    forbid_tracing()
     channel = os.dup(sys.stdout.fileno())
     request = json.load(sys.stdin)
     signal.alarm(request["seconds"])  # a container does not end with the command that started it

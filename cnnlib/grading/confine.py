@@ -9,8 +9,8 @@ import resource
 import signal
 import time
 
-FILES = 2**26  # bytes that a probe may write into one file
-OPEN_FILES = 64
+MAX_FILE = 2**26  # bytes that a probe may write into one file
+MAX_OPEN = 64
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
@@ -25,8 +25,8 @@ def confine(writer: int, limits: dict) -> None:
     os.closerange(3, writer)
     os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILES, FILES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN, MAX_OPEN))
     if limits["walls"]:  # elsewhere the user's other processes count, too
         resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu"], limits["cpu"] + 1))
@@ -40,13 +40,13 @@ def die_with_parent() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def be_opaque() -> None:
+def forbid_tracing() -> None:
     """On Linux: no process of the same user may look into this one, or into those that it forks."""
     if hasattr(LIBC, "prctl"):
         LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def end_all() -> None:
+def kill_others() -> None:
     """End every other process that this one sees, and wait until they are gone."""
     with contextlib.suppress(OSError):
         while True:
@@ -57,17 +57,17 @@ def end_all() -> None:
             time.sleep(0.002)
 
 
-def together() -> int:
+def memory_of_others() -> int:
     """Bytes of memory that all other processes use beyond what they were forked with."""
     own, page, total = os.getpid(), resource.getpagesize(), 0
-    start = resident(own)
+    start = resident_pages(own)
     for name in os.listdir("/proc"):
         if name.isdecimal() and int(name) not in (1, own):
-            total += max(0, resident(name) - start)
+            total += max(0, resident_pages(name) - start)
     return total * page
 
 
-def resident(pid: int | str) -> int:
+def resident_pages(pid: int | str) -> int:
     """Pages of a process in memory; 0 if it is gone."""
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:

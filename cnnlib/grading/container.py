@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import cnnlib
-from cnnlib.grading.jail import CHILD, PACKAGE, Command, Limits, variables
+from cnnlib.grading.walls import CHILD, PACKAGE, Command, Limits, variables
 
 IMAGE = f"cnnlib-grade:{cnnlib.__version__}"
 BASE = 2**31  # bytes for the interpreter and torch, besides what a probe may use
@@ -36,14 +36,14 @@ def command(engine: str, limits: Limits) -> Command:
     name = f"cnnlib-grade-{os.getpid()}-{next(containers)}"
     memory = int(limits.memory * 2**30) + BASE + limits.scratch
     env = variables("/tmp", "/course")
-    told = [x for key in sorted(env.keys() - OWN) for x in ("--env", f"{key}={env[key]}")]
+    options = [x for key in sorted(env.keys() - OWN) for x in ("--env", f"{key}={env[key]}")]
     argv = [
         engine, "run", "--rm", "--interactive", "--name", name, "--pull", "never",
         *("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--user", f"{NOBODY}:{NOBODY}", "--pids-limit", str(limits.processes + 16), "--cpus", "1"),
         *("--memory", str(memory), "--memory-swap", str(memory), "--shm-size", str(limits.shared)),
         *("--tmpfs", f"/tmp:rw,nosuid,nodev,size={limits.scratch},mode=1777", "--workdir", "/tmp"),
-        *("--ulimit", "core=0:0", "--log-driver", "none", *told),
+        *("--ulimit", "core=0:0", "--log-driver", "none", *options),
         *("--volume", f"{PACKAGE / '__init__.py'}:/course/cnnlib/__init__.py:ro"),
         *("--volume", f"{PACKAGE / 'grading'}:/course/cnnlib/grading:ro"),
         *(IMAGE, "python", *CHILD),

@@ -10,7 +10,6 @@ from pathlib import Path
 from cnnlib.grading import source
 
 SHEET = "cost"
-SECONDS = 1  # for a probe, so that nobody waits long for the one that never ends
 WORDS = "fc6: it holds most of the parameters. I would lose accuracy, and no work to speak of."
 LOOP = "def conv_macs(*a):\n    while True: pass"
 STEM = "def stem():\n    return [(15, 3, 2, 1), (30, 3, 2, 1), (30, 3, 2, 1), (30, 3, 1, 1), (64, 3, 1, 1)]"
@@ -21,7 +20,7 @@ def stem():
         except OSError: pass"""
 
 
-def make(out: Path) -> tuple[Path, str]:
+def make_demo(out: Path) -> tuple[Path, str]:
     """Write the class beside the table that will be made of it; its folder, and the name of its sheet."""
     text_path = source.find_text(SHEET)
     solved = json.loads(json.dumps(source.solved_notebook(text_path.read_text(encoding="utf-8"))))

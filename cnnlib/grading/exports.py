@@ -6,12 +6,12 @@ import json
 import re
 from pathlib import PurePosixPath
 
-from cnnlib.grading.grader import Task
-from cnnlib.grading.marks import Final, Part
-from cnnlib.grading.report import message, table
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.marks import FinalGrade, Part
+from cnnlib.grading.report import csv_table, message
 
 
-def moodle(finals: list[Final]) -> str:
+def moodle(finals: list[FinalGrade]) -> str:
     """A grading worksheet of a Moodle assignment; whoever has no total is left out, and keeps what stands there."""
     columns = [
         "Identifier",
@@ -23,8 +23,8 @@ def moodle(finals: list[Final]) -> str:
     ]
     rows = [
         {
-            "Identifier": f"Participant {final.entry.id}",
-            "Full name": final.entry.name,
+            "Identifier": f"Participant {final.submission.id}",
+            "Full name": final.submission.name,
             "Grade": final.total,
             "Maximum grade": final.max,
             "Last modified (grade)": "-",
@@ -33,37 +33,39 @@ def moodle(finals: list[Final]) -> str:
         for final in finals
         if final.total is not None
     ]
-    return table(columns, rows).removeprefix("\ufeff")
+    return csv_table(columns, rows).removeprefix("\ufeff")
 
 
-def canvas(task: Task, finals: list[Final]) -> str:
+def canvas(assignment: Assignment, finals: list[FinalGrade]) -> str:
     """A table for the gradebook of Canvas, with its row of possible points."""
-    columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", f"Sheet {task.id}"]
-    rows = [{"Student": "    Points Possible", columns[-1]: finals[0].max if finals else task.sheet.points}]
+    columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", f"Sheet {assignment.id}"]
+    rows = [
+        {"Student": "    Points Possible", columns[-1]: finals[0].max if finals else assignment.sheet.points}
+    ]
     rows += [
-        {"Student": final.entry.name, "ID": final.entry.id, columns[-1]: final.total}
+        {"Student": final.submission.name, "ID": final.submission.id, columns[-1]: final.total}
         for final in finals
         if final.total is not None
     ]
-    text = table(columns, rows).removeprefix("\ufeff")
+    text = csv_table(columns, rows).removeprefix("\ufeff")
     return text.replace(
         "\nPoints Possible,", "\n    Points Possible,", 1
     )  # Canvas knows the row by its spaces
 
 
-def comment(final: Final) -> str:
+def comment(final: FinalGrade) -> str:
     """One line on every question that did not bring all points."""
-    lines = [f"{part.name} {shown(part)}: {message(part) or part.comment or part.status}" for part in final.parts
+    lines = [f"{part.name} {points_text(part)}: {message(part) or part.comment or part.status}" for part in final.parts
              if part.points is not None and part.points < part.max]  # fmt: skip
     return "; ".join([*lines, *final.notes])[:2000] or "All points."
 
 
-def shown(part: Part) -> str:
+def points_text(part: Part) -> str:
     """Points of a part as "2/3"."""
     return f"{part.points:g}/{part.max}"
 
 
-def gradescope(final: Final) -> str:
+def gradescope(final: FinalGrade) -> str:
     """The ``results.json`` of one submission, every probe a test."""
     tests = []
     for part in final.parts:
@@ -86,14 +88,14 @@ def gradescope(final: Final) -> str:
     return json.dumps(score | {"output": output, "stdout_visibility": "hidden", "tests": tests}, indent=1)
 
 
-def returned_name(final: Final, names: str, file: str) -> str:
+def return_name(final: FinalGrade, names: str, file: str) -> str:
     """What a feedback page must be called so that the platform gives it back to its student.
 
     Moodle looks for Name_ID_plugin_type_file, Canvas for the name under which the submission was downloaded.
     """
     if names == "moodle":
-        person = re.sub(r"[^\w .'-]|_", " ", final.entry.name).strip() or "Participant"
-        return f"{person}_{final.entry.id}_assignsubmission_file_feedback.html"
-    if names == "canvas" and final.entry.original:
-        return PurePosixPath(final.entry.original).with_suffix(".html").name
+        person = re.sub(r"[^\w .'-]|_", " ", final.submission.name).strip() or "Participant"
+        return f"{person}_{final.submission.id}_assignsubmission_file_feedback.html"
+    if names == "canvas" and final.submission.original:
+        return PurePosixPath(final.submission.original).with_suffix(".html").name
     return file

@@ -9,10 +9,10 @@ import zipfile
 from pathlib import Path
 
 from cnnlib.grading import exports
-from cnnlib.grading.grader import Task
-from cnnlib.grading.marks import Final
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.marks import FinalGrade
 
-PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 MEANING = {
     "ok": "right",
     "failed": "a value is wrong",
@@ -26,15 +26,15 @@ MEANING = {
 OLDEST = (1980, 1, 1, 0, 0, 0)  # that a zip archive can hold; so equal pages make equal archives
 
 
-def file_name(student: str) -> str:
+def page_name(student: str) -> str:
     """A file name that is safe on every system, and another one for every student."""
-    if PLAIN.fullmatch(student):
+    if SAFE_NAME.fullmatch(student):
         return f"{student}.html"
     tame = re.sub(r"[^A-Za-z0-9_-]+", "-", student)[:40].strip("-")
     return f"{tame or 'student'}-{hashlib.sha256(student.encode()).hexdigest()[:8]}.html"
 
 
-def template():
+def page_template():
     """The template of the page, with every value escaped."""
     from jinja2 import Environment, FileSystemLoader
 
@@ -44,23 +44,23 @@ def template():
     return env.get_template("feedback.html")
 
 
-def pages(task: Task, finals: list[Final]) -> dict[str, str]:
+def render_pages(assignment: Assignment, finals: list[FinalGrade]) -> dict[str, str]:
     """Name and text of a page for everybody who has a file."""
-    made = template()
+    made = page_template()
     return {
-        file_name(final.entry.id): made.render(task=task, final=final, meaning=MEANING)
+        page_name(final.submission.id): made.render(assignment=assignment, final=final, meaning=MEANING)
         for final in finals
-        if final.entry.file
+        if final.submission.file
     }
 
 
-def archive(finals: list[Final], found: dict[str, str], names: str) -> bytes:
+def zip_pages(finals: list[FinalGrade], found: dict[str, str], names: str) -> bytes:
     """A zip archive of the pages, named as the platform wants them back."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as out:
         for final in finals:
-            file = file_name(final.entry.id)
+            file = page_name(final.submission.id)
             if file in found and final.status != "infra":
-                name = exports.returned_name(final, names, file)
+                name = exports.return_name(final, names, file)
                 out.writestr(zipfile.ZipInfo(name, OLDEST), found[file], zipfile.ZIP_DEFLATED)
     return data.getvalue()

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import cnnlib
 from cnnlib.grading import notebook, source, supervise
-from cnnlib.grading.jail import Jail, Limits
-from cnnlib.grading.roster import Entry
+from cnnlib.grading.roster import Submission
 from cnnlib.grading.sheet import Inputs, Probe, Sheet
 from cnnlib.grading.supervise import Infra, Outcome, Question
+from cnnlib.grading.walls import Jail, Limits
 
 WORST_FIRST = ("tampered", "crashed", "timeout", "memory", "error", "failed", "missing", "ok")
 
 
 @dataclass(frozen=True)
-class Task:
+class Assignment:
     """A sheet as one class gets it: its text with all solutions, its variant, the seed of its inputs."""
 
     sheet: Sheet
@@ -64,13 +64,13 @@ class Task:
             "seeds": self.seeds,
             "limits": asdict(self.limits),
             "cnnlib": cnnlib.__version__,
-            "grader_sha256": own_sha256(),
+            "grader_sha256": package_sha256(),
             "python": sys.version.split()[0],
         }
 
 
 @functools.cache
-def own_sha256() -> str:
+def package_sha256() -> str:
     """What this package was when the run began, whatever is edited or updated meanwhile."""
     package = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -78,11 +78,11 @@ def own_sha256() -> str:
     return package.hexdigest()
 
 
-def reference(task: Task, jail: Jail) -> list[Outcome]:
+def run_reference(assignment: Assignment, jail: Jail) -> list[Outcome]:
     """The values of the solutions in the sheet's text, computed as a student's are; raises ``Infra``."""
-    cells = source.code_cells(source.solved_notebook(task.text, task.variant))
-    outcomes = supervise.run(task.sheet, cells, task.questions, task.limits, jail).outcomes
-    for question, outcome in zip(task.questions, outcomes, strict=True):
+    cells = source.code_cells(source.solved_notebook(assignment.text, assignment.variant))
+    outcomes = supervise.run(assignment.sheet, cells, assignment.questions, assignment.limits, jail).outcomes
+    for question, outcome in zip(assignment.questions, outcomes, strict=True):
         if outcome.status != "value":
             raise Infra(
                 f"the reference for {question.exercise} gave no value: {outcome.status}, {outcome.message}"
@@ -90,7 +90,7 @@ def reference(task: Task, jail: Jail) -> list[Outcome]:
     return outcomes
 
 
-def judged(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outcome) -> dict:
+def judge_probe(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outcome) -> dict:
     """Status, points and message of one probe; the message tells no hidden input."""
     status, message, review = outcome.status, outcome.message, ""
     if status == "value":
@@ -123,11 +123,13 @@ def judged(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outcome) 
     return found | ({"review": review} if review else {})
 
 
-def exercises(task: Task, right: list[Outcome], outcomes: list[Outcome]) -> list[dict]:
-    """One entry for each graded exercise: its status is the worst of its probes'."""
+def judge_exercises(assignment: Assignment, right: list[Outcome], outcomes: list[Outcome]) -> list[dict]:
+    """One for each graded exercise: its status is the worst of its probes'."""
     probes: dict[str, list[dict]] = {}
-    for question, probe, outcome, wanted in zip(task.questions, task.probes, outcomes, right, strict=True):
-        probes.setdefault(question.exercise, []).append(judged(probe, question.draws, outcome, wanted))
+    for question, probe, outcome, wanted in zip(
+        assignment.questions, assignment.probes, outcomes, right, strict=True
+    ):
+        probes.setdefault(question.exercise, []).append(judge_probe(probe, question.draws, outcome, wanted))
     return [
         {
             "name": name,
@@ -140,31 +142,31 @@ def exercises(task: Task, right: list[Outcome], outcomes: list[Outcome]) -> list
     ]
 
 
-def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
+def grade(assignment: Assignment, right: list[Outcome], submission: Submission, jail: Jail) -> dict:
     """The result of one student's file; raises ``Infra`` if the grader failed."""
     result = {
-        "id": entry.id,
-        "name": entry.name,
+        "id": submission.id,
+        "name": submission.name,
         "total": 0,
-        "max": task.sheet.points,
+        "max": assignment.sheet.points,
         "exercises": [],
         "manual": {},
     }
     try:
-        if entry.fault:
-            raise notebook.Unreadable(entry.fault)
-        data = notebook.load(entry.file)
+        if submission.fault:
+            raise notebook.Unreadable(submission.fault)
+        data = notebook.read_bytes(submission.file)
         result["sha256"] = hashlib.sha256(data).hexdigest()
-        read = notebook.parse(data, entry.file.suffix.lower())
+        read = notebook.parse(data, submission.file.suffix.lower())
     except notebook.Unreadable as error:
         return result | {"status": "unreadable", "notes": [str(error)], "review": []}
-    run = supervise.run(task.sheet, read.code, task.questions, task.limits, jail)
-    found = exercises(task, right, run.outcomes)
+    run = supervise.run(assignment.sheet, read.code, assignment.questions, assignment.limits, jail)
+    found = judge_exercises(assignment, right, run.outcomes)
     review = list(run.shortcuts)
-    if run.sheet_id and run.sheet_id != task.id:
-        review.append(f"says it is sheet {run.sheet_id[:40]}, not {task.id}")
+    if run.sheet_id and run.sheet_id != assignment.id:
+        review.append(f"says it is sheet {run.sheet_id[:40]}, not {assignment.id}")
     for exercise in found:
-        exercise["source"] = notebook.defining(read, exercise["name"])[:10_000]
+        exercise["source"] = notebook.last_definition(read, exercise["name"])[:10_000]
         review += [
             f"{exercise['name']}: {probe['review']}" for probe in exercise["probes"] if "review" in probe
         ]
@@ -173,8 +175,8 @@ def grade(task: Task, right: list[Outcome], entry: Entry, jail: Jail) -> dict:
         "status": "graded",
         "total": sum(exercise["points"] for exercise in found),
         "exercises": found,
-        "manual": {name: notebook.written_answer(read, name)[:10_000] for name in task.sheet.manual},
+        "manual": {name: notebook.written_answer(read, name)[:10_000] for name in assignment.sheet.manual},
         "notes": run.notes,
         "review": review,
-        "late": run.late,
+        "recheck": run.recheck,
     }

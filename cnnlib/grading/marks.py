@@ -6,8 +6,8 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cnnlib.grading.grader import Task
-from cnnlib.grading.roster import Entry
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.roster import Submission
 
 COLUMNS = ("id", "question", "points", "comment")
 
@@ -18,6 +18,9 @@ class Mark:
 
     points: float
     comment: str
+
+
+Marks = dict[tuple[str, str], Mark]  # (student, question) -> what a person gives
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalGrade:
     """One row of the class. ``total`` is None where nothing can be said: nothing handed in, or ``infra``."""
 
-    entry: Entry
+    submission: Submission
     status: str
     total: float | None
     max: int
@@ -50,7 +53,7 @@ class Final:
     sha256: str
 
 
-def read(path: Path, task: Task, students: set[str]) -> dict[tuple[str, str], Mark]:
+def read(path: Path, assignment: Assignment, students: set[str]) -> Marks:
     """The marks in a table with the columns of COLUMNS; rows without points are passed over.
 
     Raises ``ValueError`` for a student or question that does not exist and for points that are no number.
@@ -64,7 +67,7 @@ def read(path: Path, task: Task, students: set[str]) -> dict[tuple[str, str], Ma
                 f"{path} has no column {', '.join(sorted(missing))}; it needs {', '.join(COLUMNS)}"
             )
         rows = list(reader)
-    known = {exercise.name for exercise in task.sheet.graded} | set(task.sheet.manual)
+    known = {exercise.name for exercise in assignment.sheet.graded} | set(assignment.sheet.manual)
     marks = {}
     for number, row in enumerate(rows, 2):
         if not (points := (row["points"] or "").strip().replace(",", ".")):
@@ -86,49 +89,53 @@ def read(path: Path, task: Task, students: set[str]) -> dict[tuple[str, str], Ma
     return marks
 
 
-def finals(
-    task: Task, results: list[tuple[Entry, dict | None]], marks: dict[tuple[str, str], Mark]
-) -> list[Final]:
+def final_grades(
+    assignment: Assignment, results: list[tuple[Submission, dict | None]], marks: Marks
+) -> list[FinalGrade]:
     """One row a student. A question that a person reads counts for all once it is marked for one."""
-    counted = {question for _, question in marks} & set(task.sheet.manual)
-    most = task.sheet.points + sum(task.sheet.manual[question] for question in counted)
-    same_bytes = twins(results)
-    return [final(task, entry, result, marks, most, same_bytes) for entry, result in results]
+    counted = {question for _, question in marks} & set(assignment.sheet.manual)
+    most = assignment.sheet.points + sum(assignment.sheet.manual[question] for question in counted)
+    same_bytes = identical_files(results)
+    return [
+        final_grade(assignment, submission, result, marks, most, same_bytes) for submission, result in results
+    ]
 
 
-def final(
-    task: Task,
-    entry: Entry,
+def final_grade(
+    assignment: Assignment,
+    submission: Submission,
     result: dict | None,
-    marks: dict[tuple[str, str], Mark],
+    marks: Marks,
     most: int,
     same_bytes: dict[str, list[str]],
-) -> Final:
+) -> FinalGrade:
     """The row of one student."""
-    status = "absent" if entry.file is None else result["status"] if result else "infra"
-    notes = result["notes"] if result else [] if entry.file is None else ["not graded yet"]
-    parts = parts_of(task, entry, result or {}, marks)
+    status = "absent" if submission.file is None else result["status"] if result else "infra"
+    notes = result["notes"] if result else [] if submission.file is None else ["not graded yet"]
+    parts = parts_of(assignment, submission, result or {}, marks)
     given = [part.points for part in parts if part.points is not None]
     by_hand = [part for part in parts if part.by_hand]
     has_total = status in ("graded", "unreadable") or status == "absent" and bool(by_hand)
-    review = [*entry.review, *(result["review"] if result else ())]
+    review = [*submission.review, *(result["review"] if result else ())]
     review += [f"{part.name}: {part.points:g} by hand" for part in by_hand if part.graded]
     sha256 = (result or {}).get("sha256", "")
-    others = [student for student in same_bytes.get(sha256, []) if student != entry.id]
+    others = [student for student in same_bytes.get(sha256, []) if student != submission.id]
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         review.append(f"same file as {', '.join(others[:3])}{more}")
-    return Final(entry, status, sum(given) if has_total else None, most, parts, review, notes, sha256)
+    return FinalGrade(
+        submission, status, sum(given) if has_total else None, most, parts, review, notes, sha256
+    )
 
 
-def parts_of(task: Task, entry: Entry, result: dict, marks: dict[tuple[str, str], Mark]) -> list[Part]:
+def parts_of(assignment: Assignment, submission: Submission, result: dict, marks: Marks) -> list[Part]:
     """The exercises and questions of one student, corrected."""
     found = {exercise["name"]: exercise for exercise in result.get("exercises", ())}
     answers = result.get("manual", {})
     parts = []
-    for exercise in task.sheet.graded:
+    for exercise in assignment.sheet.graded:
         had = found.get(exercise.name, {"status": "", "points": None, "probes": [], "source": ""})
-        mark = marks.get((entry.id, exercise.name))
+        mark = marks.get((submission.id, exercise.name))
         parts.append(
             Part(
                 exercise.name,
@@ -141,8 +148,8 @@ def parts_of(task: Task, entry: Entry, result: dict, marks: dict[tuple[str, str]
                 by_hand=bool(mark),
             )
         )
-    for question, most in task.sheet.manual.items():
-        mark = marks.get((entry.id, question))
+    for question, most in assignment.sheet.manual.items():
+        mark = marks.get((submission.id, question))
         words = answers.get(question, "")
         status = "marked" if mark else "to read" if words else "missing" if result else ""
         parts.append(
@@ -160,10 +167,10 @@ def parts_of(task: Task, entry: Entry, result: dict, marks: dict[tuple[str, str]
     return parts
 
 
-def twins(results: list[tuple[Entry, dict | None]]) -> dict[str, list[str]]:
+def identical_files(results: list[tuple[Submission, dict | None]]) -> dict[str, list[str]]:
     """Which students handed in the same bytes."""
     by_content: dict[str, list[str]] = {}
-    for entry, result in results:
+    for submission, result in results:
         if result and "sha256" in result:
-            by_content.setdefault(result["sha256"], []).append(entry.id)
+            by_content.setdefault(result["sha256"], []).append(submission.id)
     return by_content

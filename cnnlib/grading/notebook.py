@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LARGEST = 100 * 2**20  # bytes of a file, pictures in its outputs included
-MOST_CODE = 2**20  # characters of code
-BEGINNINGS = {
+MAX_BYTES = 100 * 2**20  # bytes of a file, pictures in its outputs included
+MAX_CODE = 2**20  # characters of code
+MAGIC_BYTES = {
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a zip archive or an Office document",
     b"<": "a web page (HTML)",
@@ -30,13 +30,13 @@ class Notebook:
     markdown: list[str]
 
 
-def load(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """The bytes of a file; raises ``Unreadable``."""
     try:
         if path.is_symlink():
             raise Unreadable("a link to another file")
-        if path.stat().st_size > LARGEST:
-            raise Unreadable(f"larger than {LARGEST // 2**20} MB")
+        if path.stat().st_size > MAX_BYTES:
+            raise Unreadable(f"larger than {MAX_BYTES // 2**20} MB")
         return path.read_bytes()
     except OSError as error:
         raise Unreadable(f"the file cannot be read: {error.strerror}") from None
@@ -47,21 +47,21 @@ def parse(data: bytes, suffix: str) -> Notebook:
     if not data.strip():
         raise Unreadable("the file is empty")
     if suffix == ".py":
-        return checked(Notebook([(1, decode(data))], []))
+        return check_size(Notebook([(1, decode(data))], []))
     if suffix != ".ipynb":
-        raise Unreadable(f"neither a notebook (.ipynb) nor a .py file{guess(data)}")
+        raise Unreadable(f"neither a notebook (.ipynb) nor a .py file{guess_format(data)}")
     try:
         content = json.loads(decode(data))
     except (ValueError, RecursionError):
-        raise Unreadable(f"not a notebook: its text is not JSON{guess(data)}") from None
-    return checked(Notebook(*cells(content)))
+        raise Unreadable(f"not a notebook: its text is not JSON{guess_format(data)}") from None
+    return check_size(Notebook(*read_cells(content)))
 
 
-def guess(data: bytes) -> str:
+def guess_format(data: bytes) -> str:
     """What a file that is no notebook seems to be."""
     if b"<<<<<<<" in data and b">>>>>>>" in data:
         return "; it holds merge conflict markers"
-    found = next((kind for start, kind in BEGINNINGS.items() if data.lstrip().startswith(start)), "")
+    found = next((kind for start, kind in MAGIC_BYTES.items() if data.lstrip().startswith(start)), "")
     return f"; it looks like {found}" if found else ""
 
 
@@ -75,7 +75,7 @@ def decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
+def read_cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
     """Code and Markdown of a notebook in format 3 or 4."""
     sheets = content.get("worksheets", [content]) if isinstance(content, dict) else None
     if not isinstance(sheets, list) or not sheets or not all(isinstance(sheet, dict) for sheet in sheets):
@@ -87,7 +87,7 @@ def cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
     for number, cell in enumerate(found, 1):
         if not isinstance(cell, dict):
             continue
-        source = text(cell.get("source", cell.get("input", "")))
+        source = cell_text(cell.get("source", cell.get("input", "")))
         if cell.get("cell_type") == "code":
             code.append((number, source))
         elif cell.get("cell_type") == "markdown":
@@ -95,21 +95,21 @@ def cells(content: object) -> tuple[list[tuple[int, str]], list[str]]:
     return code, markdown
 
 
-def text(source: object) -> str:
+def cell_text(source: object) -> str:
     """A cell's source, stored as one text or as lines, without halves of surrogate pairs."""
     lines = source if isinstance(source, list) else [source]
     joined = "".join(line for line in lines if isinstance(line, str))
     return joined.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
 
 
-def checked(notebook: Notebook) -> Notebook:
+def check_size(notebook: Notebook) -> Notebook:
     """The notebook, if its code is not absurdly long."""
-    if sum(len(source) for _, source in notebook.code) > MOST_CODE:
+    if sum(len(source) for _, source in notebook.code) > MAX_CODE:
         raise Unreadable("holds more than a million characters of code")
     return notebook
 
 
-def defining(notebook: Notebook, name: str) -> str:
+def last_definition(notebook: Notebook, name: str) -> str:
     """The last code cell that defines a function or class of this name; "" if none does."""
     found = [
         code for _, code in notebook.code if re.search(rf"^[ \t]*(async def|def|class) {name}\b", code, re.M)

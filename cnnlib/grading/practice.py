@@ -11,7 +11,7 @@ from cnnlib.grading.values import NotPlain, plain
 
 PRACTICE = "This is practice: the grade comes from a rerun with other inputs."
 UNGRADED = "This exercise is for practice only."
-LONGEST = 1000  # characters of a value that is shown: nobody reads the scores of a hundred pictures
+MAX_SHOWN = 1000  # characters of a value that is shown: nobody reads the scores of a hundred pictures
 
 
 def check(name: str) -> None:
@@ -47,21 +47,21 @@ def verdict(exercise: Exercise, ns: MutableMapping[str, object]) -> str:
         except NotImplementedError:
             return "not attempted yet."
         except NotPlain as error:
-            return f"failed on {call(name, case)}: {error}."
+            return f"failed on {call_text(name, case)}: {error}."
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # whatever a student's code may raise, SystemExit too
-            return f"error on {call(name, case)}: {type(error).__name__}: {error}"
+            return f"error on {call_text(name, case)}: {type(error).__name__}: {error}"
         if wrong := case.judge(value, case.value, given | case.inputs):
             shown = repr(value.tolist() if hasattr(value, "tolist") else value)
-            got = f" returns {shown}" if case.inputs and len(shown) <= LONGEST else ""
+            got = f" returns {shown}" if case.inputs and len(shown) <= MAX_SHOWN else ""
             right = f"\n  The {number} before it came out right." if number else ""
-            return f"failed. {call(name, case)}{got}: {wrong}.\n  Hint: {case.hint}{right}"
+            return f"failed. {call_text(name, case)}{got}: {wrong}.\n  Hint: {case.hint}{right}"
     closing = PRACTICE if exercise.probes else UNGRADED
     count = len(exercise.practice)
     return f"ok, {count} of {count} tries are right. {closing}"
 
 
-def call(name: str, case: Case) -> str:
+def call_text(name: str, case: Case) -> str:
     """The call as a student would type it."""
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in case.inputs.items())})"

@@ -6,13 +6,13 @@ import csv
 import io
 from collections import Counter
 
-from cnnlib.grading.grader import Task
-from cnnlib.grading.marks import COLUMNS, Final, Part
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.marks import COLUMNS, FinalGrade, Part
 
 FORMULA = ("=", "+", "-", "@")
 
 
-def safe(value: object) -> object:
+def safe_cell(value: object) -> object:
     """A text that no spreadsheet takes for a formula, on one line; numbers as short as they are; None is empty.
 
     A sign alone is no formula, and Moodle writes one.
@@ -25,38 +25,38 @@ def safe(value: object) -> object:
     return f"'{line}" if line.startswith(FORMULA) and len(line) > 1 else line
 
 
-def table(columns: list[str], rows: list[dict]) -> str:
+def csv_table(columns: list[str], rows: list[dict]) -> str:
     """CSV text; a byte order mark at its start tells Excel that it is UTF-8."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="")
     writer.writeheader()
-    writer.writerows({name: safe(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return "\ufeff" + out.getvalue()
 
 
-def grades(task: Task, finals: list[Final]) -> str:
+def grades(assignment: Assignment, finals: list[FinalGrade]) -> str:
     """The table of grades. Who is ``absent``, or ``infra`` (not graded yet), has no total."""
-    names = [exercise.name for exercise in task.sheet.graded]
+    names = [exercise.name for exercise in assignment.sheet.graded]
     columns = ["id", "name", "status", "total", "max"]
     columns += [column for name in names for column in (name, f"{name} status")]
-    columns += [*task.sheet.manual, "review", "notes", "file", "sha256", "sheet", "seed"]
-    return table(columns, [row(task, final) for final in finals])
+    columns += [*assignment.sheet.manual, "review", "notes", "file", "sha256", "sheet", "seed"]
+    return csv_table(columns, [grade_row(assignment, final) for final in finals])
 
 
-def row(task: Task, final: Final) -> dict:
+def grade_row(assignment: Assignment, final: FinalGrade) -> dict:
     """The row of one student."""
     found = {
-        "id": final.entry.id,
-        "name": final.entry.name,
+        "id": final.submission.id,
+        "name": final.submission.name,
         "status": final.status,
         "total": final.total,
         "max": final.max,
         "review": "; ".join(final.review),
         "notes": "; ".join(final.notes)[:1000],
-        "file": final.entry.original.rsplit("/", 1)[-1],
+        "file": final.submission.original.rsplit("/", 1)[-1],
         "sha256": final.sha256,
-        "sheet": task.id,
-        "seed": task.seed,
+        "sheet": assignment.id,
+        "seed": assignment.seed,
     }
     for part in final.parts:
         if part.graded:
@@ -66,13 +66,13 @@ def row(task: Task, final: Final) -> dict:
     return found
 
 
-def questions(finals: list[Final]) -> str:
+def questions(finals: list[FinalGrade]) -> str:
     """The table of questions: what each student got for each, and what the grader or a person said."""
     columns = ["id", "name", "question", "status", "points", "max", "message", "comment"]
     rows = [
         {
-            "id": final.entry.id,
-            "name": final.entry.name,
+            "id": final.submission.id,
+            "name": final.submission.name,
             "question": part.name,
             "status": part.status,
             "points": part.points,
@@ -83,7 +83,7 @@ def questions(finals: list[Final]) -> str:
         for final in finals
         for part in final.parts
     ]
-    return table(columns, rows)
+    return csv_table(columns, rows)
 
 
 def message(part: Part) -> str:
@@ -97,14 +97,14 @@ def message(part: Part) -> str:
     return "; ".join(f"{' / '.join(claims)}: {words}" for words, claims in said.items())
 
 
-def to_mark(finals: list[Final]) -> str:
+def to_mark(finals: list[FinalGrade]) -> str:
     """What students wrote to the questions that a person reads: fill in points, save as overrides.csv.
 
     What was decided by hand before stands there, too, so that it is still in the new file.
     """
     rows = [
         {
-            "id": final.entry.id,
+            "id": final.submission.id,
             "question": part.name,
             "points": part.points,
             "comment": part.comment,
@@ -115,10 +115,10 @@ def to_mark(finals: list[Final]) -> str:
         for part in final.parts
         if part.answer or part.by_hand
     ]
-    return table([*COLUMNS, "max", "answer"], rows)
+    return csv_table([*COLUMNS, "max", "answer"], rows)
 
 
-def summary(finals: list[Final]) -> str:
+def summary(finals: list[FinalGrade]) -> str:
     """One line: how many of which status, and the mean of those graded."""
     statuses = Counter(final.status for final in finals)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))

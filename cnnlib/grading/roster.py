@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from cnnlib.grading import archive
-from cnnlib.grading.archive import File
+from cnnlib.grading.archive import SubmittedFile
 
 # How learning platforms name files; every pattern has a group `id` and may have one `name`.
-NAMES = {
+NAME_PATTERNS = {
     "file": r"(?:.*/)?(?P<id>[^/]+?)(\.ipynb)?(\.\w+)?$",
     "folder": r"(?P<id>[^/]+)/.+$",
     "moodle": r"(?P<name>[^/]+?)_(?P<id>\d+)_assign\w*?_(?:file|onlinetext)_?/?.*$",
@@ -24,7 +24,7 @@ COPY = re.compile(r"^(?:copy of |copie de |kopie von |copia de )+|(?: ?\(\d+\)| 
 
 
 @dataclass(frozen=True)
-class Entry:
+class Submission:
     """One student: id, name if known, file if any, and what an instructor should know.
 
     ``original`` is the file's path as the platform named it; ``fault`` says why the file cannot be read.
@@ -38,64 +38,66 @@ class Entry:
     fault: str = ""
 
 
-def entries(folder: Path, names: str, roster: Path | None, scratch: Path) -> list[Entry]:
-    """One entry for each student found in the folder, or zip archive, or in the roster; sorted by id.
+def collect(folder: Path, names: str, roster: Path | None, scratch: Path) -> list[Submission]:
+    """One for each student found in the folder, or zip archive, or in the roster; sorted by id.
 
     Archives are unpacked into ``scratch``.
 
-    ``names``: a key of NAMES or a regular expression with a group ``id``, for paths relative to the folder.
+    ``names``: a key of NAME_PATTERNS or a regular expression with a group ``id``, for paths relative to the folder.
     Raises ``ValueError`` for a pattern without such a group and a roster without a column ``id``.
     """
-    pattern = compiled(names)
-    found: dict[str, list[Entry]] = {}
-    handed_in = files(folder, scratch)
-    for file in without_common_folder(handed_in) if names in NAMES else handed_in:
-        entry = identify(file, pattern)
-        found.setdefault(entry.id, []).append(entry)
+    pattern = compile_pattern(names)
+    found: dict[str, list[Submission]] = {}
+    handed_in = submitted_files(folder, scratch)
+    for file in without_common_folder(handed_in) if names in NAME_PATTERNS else handed_in:
+        submission = identify(file, pattern)
+        found.setdefault(submission.id, []).append(submission)
     students = {student: newest(handed_in) for student, handed_in in found.items()}
     if roster is not None:
         listed = read_roster(roster)
-        for student, entry in students.items():
+        for student, submission in students.items():
             if student in listed:
-                students[student] = replace(entry, name=listed[student] or entry.name)
+                students[student] = replace(submission, name=listed[student] or submission.name)
             else:
-                students[student] = replace(entry, review=(*entry.review, "not in the roster"))
-        students = {student: Entry(student, name) for student, name in listed.items()} | students
+                students[student] = replace(submission, review=(*submission.review, "not in the roster"))
+        students = {student: Submission(student, name) for student, name in listed.items()} | students
     return [students[student] for student in sorted(students)]
 
 
-def compiled(names: str) -> re.Pattern:
+def compile_pattern(names: str) -> re.Pattern:
     """The pattern of a learning platform, or one that the user wrote."""
     try:
-        pattern = re.compile(NAMES.get(names, names), re.S)
+        pattern = re.compile(NAME_PATTERNS.get(names, names), re.S)
     except re.error as error:
         raise ValueError(
-            f"names={names!r} is no regular expression ({error}) and none of {', '.join(NAMES)}"
+            f"names={names!r} is no regular expression ({error}) and none of {', '.join(NAME_PATTERNS)}"
         ) from None
     if "id" not in pattern.groupindex:
-        raise ValueError(f"names={names!r} needs a group (?P<id>...) or must be one of {', '.join(NAMES)}")
+        raise ValueError(
+            f"names={names!r} needs a group (?P<id>...) or must be one of {', '.join(NAME_PATTERNS)}"
+        )
     return pattern
 
 
-def files(folder: Path, scratch: Path) -> list[File]:
+def submitted_files(folder: Path, scratch: Path) -> list[SubmittedFile]:
     """Every file below the folder, or in the archive, but hidden ones."""
     if folder.is_dir():
         found = []
         for here, folders, names in os.walk(folder):
             folders[:] = sorted(name for name in folders if not archive.is_hidden(name))
             found += [Path(here, name) for name in sorted(names) if not archive.is_hidden(name)]
-        handed_in = [File(readable(path.relative_to(folder).as_posix()), path) for path in found]
+        handed_in = [SubmittedFile(normalized(path.relative_to(folder).as_posix()), path) for path in found]
     else:
-        handed_in = archive.unpacked(folder, scratch / "all")
+        handed_in = archive.unpack(folder, scratch / "all")
     return [
-        archive.inside(file, scratch / str(n))
+        archive.unpack_single(file, scratch / str(n))
         if file.path.suffix.lower() == ".zip" and not file.fault
         else file
         for n, file in enumerate(handed_in)
     ]
 
 
-def without_common_folder(handed_in: list[File]) -> list[File]:
+def without_common_folder(handed_in: list[SubmittedFile]) -> list[SubmittedFile]:
     """Names without the one folder that holds the folders of all students, as in a zipped folder."""
     paths = [PurePosixPath(file.name).parts for file in handed_in]
     folders = {parts[1] for parts in paths if len(parts) > 2}
@@ -104,37 +106,41 @@ def without_common_folder(handed_in: list[File]) -> list[File]:
     return [replace(file, name=file.name.partition("/")[2]) for file in handed_in]
 
 
-def readable(name: str) -> str:
+def normalized(name: str) -> str:
     """A file name as text that every file can hold, in one Unicode form."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def identify(file: File, pattern: re.Pattern) -> Entry:
+def identify(file: SubmittedFile, pattern: re.Pattern) -> Submission:
     """The student whose file this is; a name that does not fit the pattern is the id itself."""
-    name = readable(file.name)
-    entry = Entry(clean(name), file=file.path, original=name, fault=file.fault)
+    name = normalized(file.name)
+    submission = Submission(clean_id(name), file=file.path, original=name, fault=file.fault)
     found = pattern.match(name)
     if not found:
-        return replace(entry, review=("file name does not fit --names",))
-    return replace(entry, id=clean(found["id"]), name=(found.groupdict().get("name") or "").strip())
+        return replace(submission, review=("file name does not fit --names",))
+    return replace(submission, id=clean_id(found["id"]), name=(found.groupdict().get("name") or "").strip())
 
 
-def clean(student: str) -> str:
+def clean_id(student: str) -> str:
     """An id without what copying puts around it, control characters and double spaces."""
     printable = "".join(c if c.isprintable() else " " for c in student)
     return COPY.sub("", " ".join(printable.split())).strip() or "unnamed"
 
 
-def newest(handed_in: list[Entry]) -> Entry:
+def newest(handed_in: list[Submission]) -> Submission:
     """The newest notebook of one student, else the newest of what there is; the others are named."""
 
-    def rank(entry: Entry) -> tuple:
-        return (-1 if entry.fault else archive.kind(entry.file), entry.file.lstat().st_mtime, entry.original)
+    def rank(submission: Submission) -> tuple:
+        return (
+            -1 if submission.fault else archive.suffix_rank(submission.file),
+            submission.file.lstat().st_mtime,
+            submission.original,
+        )
 
     *rest, last = sorted(handed_in, key=rank)
     if not rest:
         return last
-    others = ", ".join(PurePosixPath(entry.original).name for entry in reversed(rest))
+    others = ", ".join(PurePosixPath(submission.original).name for submission in reversed(rest))
     counts = PurePosixPath(last.original).name
     return replace(last, review=(*last.review, f"several files: {counts} counts, not {others}"))
 
@@ -148,7 +154,7 @@ def read_roster(path: Path) -> dict[str, str]:
             f"roster={str(path)!r}: the file needs a first line with a column named id, and students below it"
         )
     return {
-        clean(unicodedata.normalize("NFC", row["id"])): (row.get("name") or "").strip()
+        clean_id(unicodedata.normalize("NFC", row["id"])): (row.get("name") or "").strip()
         for row in rows
         if row["id"]
     }

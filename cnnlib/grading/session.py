@@ -14,14 +14,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from cnnlib.grading import batch, exports, feedback, jail, marks, report, roster
-from cnnlib.grading.grader import Task
-from cnnlib.grading.roster import Entry
+from cnnlib.grading.grader import Assignment
+from cnnlib.grading.roster import Submission
 
 OVERRIDES = "overrides.csv"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """The folder beside the table: results, marks by hand, feedback and exports."""
 
     table: Path
@@ -67,28 +67,32 @@ class Run:
                 raise ValueError(f"merge={str(other)!r} is no run: it has no folder results")
             self.results.mkdir(parents=True, exist_ok=True)
             for path in sorted((other / "results").glob("*.json")):
-                batch.write(self.results / path.name, path.read_text(encoding="utf-8"))
+                batch.write_atomically(self.results / path.name, path.read_text(encoding="utf-8"))
             if not self.about and (other / "run.json").exists():
-                batch.write(self.path / "run.json", (other / "run.json").read_text(encoding="utf-8"))
+                batch.write_atomically(
+                    self.path / "run.json", (other / "run.json").read_text(encoding="utf-8")
+                )
 
 
-def in_shard(entry: Entry, shard: tuple[int, int]) -> bool:
+def in_shard(submission: Submission, shard: tuple[int, int]) -> bool:
     """Whether a student belongs to part i of n; it depends on the id alone."""
     number, count = shard
-    return int(hashlib.sha256(entry.id.encode()).hexdigest(), 16) % count == number - 1
+    return int(hashlib.sha256(submission.id.encode()).hexdigest(), 16) % count == number - 1
 
 
-def wanted(task: Task, entry: Entry, run: Run, students: list[str], statuses: list[str]) -> bool:
+def must_regrade(
+    assignment: Assignment, submission: Submission, run: RunFolder, students: list[str], statuses: list[str]
+) -> bool:
     """Whether a result that is on disk must be made anew."""
-    if entry.id in students:
+    if submission.id in students:
         return True
-    result = batch.stored(run.results, batch.key(task, entry)) or {}
+    result = batch.load_result(run.results, batch.result_key(assignment, submission)) or {}
     return bool(
         set(statuses) & {found["status"] for found in [result, *result.get("exercises", ())] if found}
     )
 
 
-def options(arguments) -> dict:
+def options_to_keep(arguments) -> dict:
     """What the next run takes over where nothing else is said; paths are whole, for another folder."""
     paths = {name: getattr(arguments, name) for name in ("submissions", "roster")}
     plain = {
@@ -97,83 +101,90 @@ def options(arguments) -> dict:
     return plain | {name: str(path.resolve()) if path else None for name, path in paths.items()}
 
 
-def execute(arguments, task: Task, handed_in: list[Entry], run: Run) -> None:
+def grade_missing(arguments, assignment: Assignment, handed_in: list[Submission], run: RunFolder) -> None:
     """Grade whoever has no result yet or must be graded again, and say who."""
     from tqdm import tqdm
 
-    done = batch.kept(task, handed_in, run.results)
+    done = batch.load_results(assignment, handed_in, run.results)
     todo = [
-        entry
-        for entry in handed_in
-        if entry not in done or wanted(task, entry, run, arguments.regrade, arguments.retry)
+        submission
+        for submission in handed_in
+        if submission not in done
+        or must_regrade(assignment, submission, run, arguments.regrade, arguments.retry)
     ]
     if len(todo) < len(handed_in):
         print(f"{len(handed_in) - len(todo)} results kept, {len(todo)} to do")
-    door = jail.choose(arguments.isolation)
-    warning = jail.UNSAFE if door is jail.open_door else ""
+    chosen = jail.choose(arguments.isolation)
+    warning = jail.UNSAFE if chosen is jail.no_jail else ""
     if warning:
         print(warning, file=sys.stderr)
-    about = task.versions() | {
-        "isolation": jail.name_of(door),
+    about = assignment.versions() | {
+        "isolation": jail.name_of(chosen),
         "warning": warning,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.platform(),
-        "options": options(arguments),
+        "options": options_to_keep(arguments),
     }
-    batch.write(run.path / "run.json", json.dumps(about, indent=1))
+    batch.write_atomically(run.path / "run.json", json.dumps(about, indent=1))
     if not todo:
         return
     with tqdm(total=len(todo), unit="notebook", disable=None) as bar:  # None: no bar but in a terminal
-        for entry, result in batch.run(task, todo, run.results, arguments.jobs, door):
+        for submission, result in batch.grade_all(assignment, todo, run.results, arguments.jobs, chosen):
             graded = result["status"] == "graded"
             points = f"{result['total']} of {result['max']}" if graded else ""
             said = points or f"{result['status']}: {result['notes'][0]}"
-            tqdm.write(f"{report.safe(' '.join((entry.id, entry.name)).strip())}: {said}")
+            tqdm.write(f"{report.safe_cell(' '.join((submission.id, submission.name)).strip())}: {said}")
             bar.update()
 
 
-def write_all(task: Task, entries: list[Entry], run: Run, names: str) -> tuple[str, bool]:
+def write_tables(
+    assignment: Assignment, submissions: list[Submission], run: RunFolder, names: str
+) -> tuple[str, bool]:
     """Every table, page and export, from the results and marks on disk.
 
     Returns one line on the class, and whether every file has its final row.
     """
-    found = batch.kept(task, [entry for entry in entries if entry.file], run.results)
+    found = batch.load_results(
+        assignment, [submission for submission in submissions if submission.file], run.results
+    )
     overrides = run.path / OVERRIDES
     if not overrides.exists():
-        batch.write(overrides, report.table(list(marks.COLUMNS), []))
-    given = marks.read(overrides, task, {entry.id for entry in entries})
-    finals = marks.finals(task, [(entry, found.get(entry)) for entry in entries], given)
-    batch.write(run.table, report.grades(task, finals))
-    batch.write(run.path / "questions.csv", report.questions(finals))
-    batch.write(run.path / "to_mark.csv", report.to_mark(finals))
-    batch.write(run.path / "moodle.csv", exports.moodle(finals))
-    batch.write(run.path / "canvas.csv", exports.canvas(task, finals))
-    pages = feedback.pages(task, finals)
+        batch.write_atomically(overrides, report.csv_table(list(marks.COLUMNS), []))
+    given = marks.read(overrides, assignment, {submission.id for submission in submissions})
+    finals = marks.final_grades(
+        assignment, [(submission, found.get(submission)) for submission in submissions], given
+    )
+    batch.write_atomically(run.table, report.grades(assignment, finals))
+    batch.write_atomically(run.path / "questions.csv", report.questions(finals))
+    batch.write_atomically(run.path / "to_mark.csv", report.to_mark(finals))
+    batch.write_atomically(run.path / "moodle.csv", exports.moodle(finals))
+    batch.write_atomically(run.path / "canvas.csv", exports.canvas(assignment, finals))
+    pages = feedback.render_pages(assignment, finals)
     for folder in ("feedback", "gradescope"):
         shutil.rmtree(run.path / folder, ignore_errors=True)
         (run.path / folder).mkdir()
     for name, text in pages.items():
-        batch.write(run.path / "feedback" / name, text)
+        batch.write_atomically(run.path / "feedback" / name, text)
     for final in finals:
-        if final.entry.file:
-            home = run.path / "gradescope" / Path(feedback.file_name(final.entry.id)).stem
+        if final.submission.file:
+            home = run.path / "gradescope" / Path(feedback.page_name(final.submission.id)).stem
             home.mkdir()
-            batch.write(home / "results.json", exports.gradescope(final))
-    batch.write(run.path / "feedback.zip", feedback.archive(finals, pages, names))
+            batch.write_atomically(home / "results.json", exports.gradescope(final))
+    batch.write_atomically(run.path / "feedback.zip", feedback.zip_pages(finals, pages, names))
     return report.summary(finals), all(final.status != "infra" for final in finals)
 
 
-def grade(arguments, task: Task) -> int:
+def grade_class(arguments, assignment: Assignment) -> int:
     """Everything that ``cnnlib grade`` does for one sheet; 0 only if every file has its final row."""
-    run = Run(arguments.out)
+    run = RunFolder(arguments.out)
     run.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cnnlib-unpacked-") as scratch:
-        entries = roster.entries(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
+        submissions = roster.collect(arguments.submissions, arguments.names, arguments.roster, Path(scratch))
         if arguments.shard:
-            entries = [entry for entry in entries if in_shard(entry, arguments.shard)]
+            submissions = [submission for submission in submissions if in_shard(submission, arguments.shard)]
         if not arguments.report_only:
-            handed_in = [entry for entry in entries if entry.file]
-            execute(arguments, task, handed_in, run)
-        line, complete = write_all(task, entries, run, arguments.names)
+            handed_in = [submission for submission in submissions if submission.file]
+            grade_missing(arguments, assignment, handed_in, run)
+        line, complete = write_tables(assignment, submissions, run, arguments.names)
     print(f"{arguments.out}: {line}")
     return int(not complete)

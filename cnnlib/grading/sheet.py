@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from cnnlib.grading import sheets
-from cnnlib.grading.values import same
+from cnnlib.grading.compare import same
 
 Inputs = dict[str, object]
 Judge = Callable[[object, object, Inputs], str]  # (value, reference's value, inputs) -> "" or what is wrong
@@ -44,6 +44,13 @@ class Probe:
 def nothing(rng: random.Random) -> Inputs:
     """Inputs of a design: none but its constants."""
     return {}
+
+
+def numbers(rng: random.Random, *shape: int, zero: bool = True) -> list:
+    """Nested lists of quarters between -2 and 2, which every float type holds exactly."""
+    if not shape:
+        return (rng.randrange(-8, 9) if zero else rng.choice((-1, 1)) * rng.randrange(1, 9)) / 4
+    return [numbers(rng, *shape[1:], zero=zero) for _ in range(shape[0])]
 
 
 @dataclass(frozen=True)

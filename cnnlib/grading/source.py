@@ -52,7 +52,9 @@ def sheet_of(text: str) -> Sheet:
 
 def constants(text: str, variant: int | None = None) -> dict[str, object]:
     """The constants of the text: the book's, or those that a variant draws."""
-    cell = next((cell.source for cell in read(text).cells if VARIANT.search(cell.source)), "VARIANT = {}")
+    cell = next(
+        (cell.source for cell in parse_text(text).cells if VARIANT.search(cell.source)), "VARIANT = {}"
+    )
     table = ast.literal_eval(VARIANT.sub("", cell))
     if variant is None:
         return {name: values[0] for name, values in table.items()}
@@ -65,7 +67,7 @@ def sheet_id(sheet: Sheet, variant: int | None) -> str:
     return sheet.id if variant is None else f"{sheet.id}/{variant}"
 
 
-def read(text: str):
+def parse_text(text: str):
     """The notebook that a text describes, as it stands."""
     import jupytext  # only for those who make or grade sheets
 
@@ -77,7 +79,7 @@ def student_notebook(text: str, variant: int | None = None):
 
     Raises ``ValueError`` for a solution marker without its partner and for an exercise with no solution.
     """
-    nb = read(with_constants(text, variant))
+    nb = parse_text(with_constants(text, variant))
     cells, fold = [], None
     for cell in nb.cells:
         header = HEADER.match(cell.source) if cell.cell_type == "code" else None
@@ -91,7 +93,7 @@ def student_notebook(text: str, variant: int | None = None):
                 f"an exercise has a header line and a solution, or neither: {cell.source[:60]!r}"
             )
         if header and header[2] == "practice":
-            fold = folded(HEADER.sub("", cell.source))
+            fold = solution_cell(HEADER.sub("", cell.source))
         cell.source = blank
         cells.append(cell)
         if fold and cell.source.startswith("check("):
@@ -103,7 +105,7 @@ def student_notebook(text: str, variant: int | None = None):
 
 def solved_notebook(text: str, variant: int | None = None):
     """The notebook with every solution in place: the reference."""
-    nb = read(with_constants(text, variant))
+    nb = parse_text(with_constants(text, variant))
     for cell in nb.cells:
         cell.source = without_markers(cell.source)
     return nb
@@ -114,7 +116,7 @@ def without_markers(source: str) -> str:
     return "\n".join(line for line in source.split("\n") if not MARKER.search(line))
 
 
-def folded(source: str):
+def solution_cell(source: str):
     """A Markdown cell that opens on a click and shows a solution."""
     import nbformat
 

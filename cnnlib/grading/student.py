@@ -13,18 +13,17 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from cnnlib.grading.sheet import Exercise, Inputs, Sheet
-from cnnlib.grading.values import NotPlain, plain
-from cnnlib.grading.wire import packed
+from cnnlib.grading.values import NotPlain, encode, plain
 
 Cells = list[tuple[int, str]]
-Say = Callable[[dict], None]
+Send = Callable[[dict], None]
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
-LONGEST = 500  # characters of a message
+MAX_MESSAGE = 500  # characters of a message
 # Cell magics that run their cell as Python; what others hold is no Python, or is not kept.
-AROUND = re.compile(r"(?:[ \t]*(?:%%(?:time|timeit|capture|prun)\b[^\n]*)?\n)*")
+PYTHON_MAGICS = re.compile(r"(?:[ \t]*(?:%%(?:time|timeit|capture|prun)\b[^\n]*)?\n)*")
 
 
 # Reading: nothing is run
@@ -60,7 +59,7 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
         "cells": readable,
         "notes": notes[:50],
         "shortcuts": sorted(shortcuts)[:50],
-        "sheet": str(sheet_id or "")[:LONGEST],
+        "sheet": str(sheet_id or "")[:MAX_MESSAGE],
     }
 
 
@@ -71,7 +70,7 @@ def parsed(source: str) -> tuple[str, ast.Module]:
     except SyntaxError:
         from IPython.core.inputtransformer2 import TransformerManager
 
-        start = AROUND.match(source).end()
+        start = PYTHON_MAGICS.match(source).end()
         lines = "\n" * source.count("\n", 0, start)  # so that errors name the right line
         source = lines + TransformerManager().transform_cell(source[start:])
         return source, ast.parse(source)
@@ -104,58 +103,60 @@ def is_literal(node: ast.stmt) -> bool:
 # Running
 
 
-class Inert:
+class ShellStub:
     """Stands for IPython's shell: takes every magic and does nothing."""
 
-    def __getattr__(self, name: str) -> Inert:
+    def __getattr__(self, name: str) -> ShellStub:
         """Any method is this object."""
         return self
 
-    def __call__(self, *args: object, **kwargs: object) -> Inert:
+    def __call__(self, *args: object, **kwargs: object) -> ShellStub:
         """Any call gives this object."""
         return self
 
 
-def is_wanted(node: ast.stmt, safe: bool) -> bool:
+def is_wanted(node: ast.stmt, only_literals: bool) -> bool:
     """Imports, definitions and assignments are run, calls and loops between them are not.
 
-    ``safe``: of the assignments, only literals.
+    ``only_literals``: of the assignments, only literals.
     """
     if isinstance(node, ast.If | ast.Try):
-        return not safe and any(isinstance(inner, DEFINITIONS + ASSIGNMENTS) for inner in ast.walk(node))
+        return not only_literals and any(
+            isinstance(inner, DEFINITIONS + ASSIGNMENTS) for inner in ast.walk(node)
+        )
     if isinstance(node, ASSIGNMENTS):
-        return not safe or is_literal(node)
+        return not only_literals or is_literal(node)
     return isinstance(node, DEFINITIONS)
 
 
-def loaded(cells: Cells, sheet: Sheet, safe: bool) -> tuple[dict, list[str]]:
+def load_cells(cells: Cells, sheet: Sheet, only_literals: bool) -> tuple[dict, list[str]]:
     """The namespace that the cells define, statement by statement, and the errors on the way."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     ns, notes = vars(module), []
-    ns["get_ipython"] = Inert()
+    ns["get_ipython"] = ShellStub()
     ns |= {name: sys.modules[module] for name, module in sheet.imports.items()}
     for number, source in cells:
         for node in ast.parse(source).body:
-            if not is_wanted(node, safe):
+            if not is_wanted(node, only_literals):
                 continue
             try:
                 exec(compile(ast.Module([node], []), f"cell {number}", "exec", dont_inherit=True), ns)
             except BaseException as error:  # SystemExit and whatever else a student's code may raise
-                notes.append(f"cell {number}, line {node.lineno}: {told(error)}")
+                notes.append(f"cell {number}, line {node.lineno}: {describe(error)}")
     return ns, notes
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Type and message of an error, kept short."""
     try:
         message = f"{type(error).__name__}: {error}"
     except BaseException:  # a message that raises
         message = type(error).__name__
-    return message[:LONGEST]
+    return message[:MAX_MESSAGE]
 
 
-def where(error: BaseException) -> str:
+def location(error: BaseException) -> str:
     """The innermost place in the student's cells that an error passed, as ", cell 7, line 3"."""
     place, at = "", error.__traceback__
     while at:
@@ -165,14 +166,16 @@ def where(error: BaseException) -> str:
     return place
 
 
-def answer(cells: Cells, sheet: Sheet, exercise: Exercise, draws: list[Inputs], safe: bool, say: Say) -> None:
+def answer_question(
+    cells: Cells, sheet: Sheet, exercise: Exercise, draws: list[Inputs], only_literals: bool, send: Send
+) -> None:
     """Load the cells and say so, then try one answer on all inputs and say what came out."""
-    ns, notes = loaded(cells, sheet, safe)
-    say({"loaded": notes[:20]})
-    say(outcome(ns, exercise, draws))
+    ns, notes = load_cells(cells, sheet, only_literals)
+    send({"loaded": notes[:20]})
+    send(evaluate(ns, exercise, draws))
 
 
-def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
+def evaluate(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
     """Status and message, and with the status ``value`` the plain values, one for each input."""
     name = exercise.name
     if not callable(ns.get(name)):
@@ -181,12 +184,12 @@ def outcome(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
         hint = f"; did you mean your {near[0]}?" if near else ""
         return {"status": "missing", "message": f"there is no function {name}{hint}"}
     try:
-        return {"status": "value", "value": packed([plain(exercise.answer(ns, draw)) for draw in draws])}
+        return {"status": "value", "value": encode([plain(exercise.answer(ns, draw)) for draw in draws])}
     except NotImplementedError:
         return {"status": "missing", "message": "not attempted"}
     except NotPlain as error:
         return {"status": "error", "message": str(error)}
     except BaseException as error:  # SystemExit, KeyboardInterrupt, RecursionError and all others
-        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in told(error):  # as torch says it
-            return {"status": "memory", "message": "more memory than allowed" + where(error)}
-        return {"status": "error", "message": told(error) + where(error)}
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in describe(error):  # as torch says it
+            return {"status": "memory", "message": "more memory than allowed" + location(error)}
+        return {"status": "error", "message": describe(error) + location(error)}

@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnlib.grading.jail import Command, Jail, Limits
 from cnnlib.grading.sheet import Inputs, Sheet
-from cnnlib.grading.wire import unpacked
+from cnnlib.grading.values import decode
+from cnnlib.grading.walls import Command, Jail, Limits
 
-LINE = 2**23  # bytes of a line that the supervisor may send
+MAX_LINE = 2**23  # bytes of a line that the supervisor may send
 STATUSES = ("value", "missing", "memory", "error", "timeout", "crashed", "tampered")
 GONE = "ended the process that every probe is started from"
 
@@ -41,19 +41,19 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Run:
+class NotebookRun:
     """All outcomes of one notebook, and what was noticed on the way."""
 
     outcomes: list[Outcome]
     notes: list[str]
     shortcuts: list[str]
     sheet_id: str
-    late: bool  # a probe was stopped by the clock, or its process by what may have been the machine
+    recheck: bool  # a probe was stopped by the clock, or its process by what may have been the machine
 
 
 def run(
     sheet: Sheet, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
-) -> Run:
+) -> NotebookRun:
     """Put questions to the code of one notebook, in a process of its own; raises ``Infra``.
 
     A process that ends half way is started again for the rest. Whoever ends it twice at the same question,
@@ -61,22 +61,22 @@ def run(
     """
     outcomes: list[Outcome] = []
     notes: list[str] = []
-    late, died_at, survey = False, -1, {}
+    recheck, died_at, survey = False, -1, {}
     while not survey or len(outcomes) < len(questions):
         rest = questions[len(outcomes) :]
-        survey, reports = conversation(sheet, cells, rest, limits, jail)
-        outcomes += map(outcome, reports)
-        late |= any(bool(report.get("late")) for report in reports)
+        survey, reports = ask_process(sheet, cells, rest, limits, jail)
+        outcomes += map(to_outcome, reports)
+        recheck |= any(bool(report.get("recheck")) for report in reports)
         notes = notes or [str(note) for note in [*survey["notes"], *(reports[0]["notes"] if reports else [])]]
         if len(reports) < len(rest):
             if died_at == len(outcomes):
                 outcomes.append(Outcome("crashed", None, GONE))
-                late = True
+                recheck = True
             died_at = len(outcomes)
-    return Run(outcomes, notes, survey["shortcuts"], str(survey["sheet"]), late)
+    return NotebookRun(outcomes, notes, survey["shortcuts"], str(survey["sheet"]), recheck)
 
 
-def conversation(
+def ask_process(
     sheet: Sheet, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
 ) -> tuple[dict, list[dict]]:
     """What one process says: about the cells, and about each question until it ends; raises ``Infra``."""
@@ -91,7 +91,7 @@ def conversation(
             "limits": bounds | {"processes": limits.processes, "walls": command.walls},
             "seconds": seconds,
         }
-        lines = talk(command, work, json.dumps(request).encode(), seconds)
+        lines = exchange(command, work, json.dumps(request).encode(), seconds)
     try:
         survey, *reports = [json.loads(line) for line in lines]
         if not {"notes", "shortcuts", "sheet"} <= survey.keys():
@@ -101,7 +101,7 @@ def conversation(
         raise Infra(f"the student's process said something unknown: {error}") from None
 
 
-def talk(command: Command, work: str, request: bytes, seconds: float) -> list[bytes]:
+def exchange(command: Command, work: str, request: bytes, seconds: float) -> list[bytes]:
     """The lines that a command writes for a request, until it ends or its time is over."""
     with tempfile.TemporaryFile() as errors:
         try:
@@ -120,7 +120,7 @@ def talk(command: Command, work: str, request: bytes, seconds: float) -> list[by
                     with contextlib.suppress(BrokenPipeError):  # what it wrote about its end says more
                         process.stdin.write(request)
                         process.stdin.close()
-                    lines = list(iter(lambda: process.stdout.readline(LINE), b""))
+                    lines = list(iter(lambda: process.stdout.readline(MAX_LINE), b""))
                 finally:
                     timer.cancel()
                     process.kill()
@@ -135,7 +135,7 @@ def talk(command: Command, work: str, request: bytes, seconds: float) -> list[by
     return lines if lines[-1].endswith(b"\n") else lines[:-1]
 
 
-def outcome(report: dict) -> Outcome:
+def to_outcome(report: dict) -> Outcome:
     """One line about a probe; raises ``Infra`` for a status that does not exist."""
     try:
         if report["status"] not in STATUSES:
@@ -144,6 +144,6 @@ def outcome(report: dict) -> Outcome:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Infra(f"the student's process said something unknown: {error}") from None
     try:
-        return Outcome(status, unpacked(report.get("value")), message)
+        return Outcome(status, decode(report.get("value")), message)
     except (ValueError, RecursionError):
         return Outcome("tampered", None, "something else than an answer came back")

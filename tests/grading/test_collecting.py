@@ -22,7 +22,7 @@ def put(folder, name, age=0):
 
 
 def found(folder, names, scratch):
-    return {entry.id: entry for entry in roster.entries(folder, names, None, scratch)}
+    return {entry.id: entry for entry in roster.collect(folder, names, None, scratch)}
 
 
 def zipped(path, names):
@@ -54,9 +54,14 @@ def test_of_what_is_no_notebook_the_newest_is_told(tmp_path):
 
 def test_a_student_s_archive_may_hold_a_script_beside_the_notebook(tmp_path):
     inner = zipped(tmp_path / "work.zip", ["work/cost.ipynb", "work/helpers.py", "work/photo.png"])
-    assert archive.inside(archive.File("work.zip", inner), tmp_path / "s").path.suffix == ".ipynb"
+    assert (
+        archive.unpack_single(archive.SubmittedFile("work.zip", inner), tmp_path / "s").path.suffix
+        == ".ipynb"
+    )
     inner = zipped(tmp_path / "two.zip", ["a.ipynb", "b.ipynb"])
-    assert "2 notebooks" in archive.inside(archive.File("two.zip", inner), tmp_path / "s2").fault
+    assert (
+        "2 notebooks" in archive.unpack_single(archive.SubmittedFile("two.zip", inner), tmp_path / "s2").fault
+    )
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["archive", "folder"])

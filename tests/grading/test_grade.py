@@ -16,18 +16,19 @@ import nbformat
 import pytest
 from handins import ROOT, command
 
-from cnnlib.grading import child, grader, jail, report, source, supervise, values
-from cnnlib.grading.jail import Limits
-from cnnlib.grading.roster import Entry
+from cnnlib.grading import child, compare, grader, jail, report, source, supervise, walls
+from cnnlib.grading.roster import Submission
+from cnnlib.grading.walls import Limits
 
 OPEN = ("--isolation", "none")
+SHARED = str(ROOT / "tests" / "shared")
 PROGRAM = (
     "import sys; sys.path.insert(0, {!r}); from handins import command; sys.exit(command(*sys.argv[1:]))"
 )
 
 
 def program(*arguments):
-    return [sys.executable, "-c", PROGRAM.format(str(Path(__file__).parent)), *map(str, arguments)]
+    return [sys.executable, "-c", PROGRAM.format(SHARED), *map(str, arguments)]
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +149,12 @@ def test_the_table_is_safe_and_excel_reads_it(graded):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "\n\n@x", "\u200b=1"])
 def test_no_text_becomes_a_formula(text):
-    assert report.safe(text)[0] == "'"
-    assert report.safe("a = b") == "a = b"
+    assert report.safe_cell(text)[0] == "'"
+    assert report.safe_cell("a = b") == "a = b"
 
 
 def test_messages_tell_no_hidden_input(graded, sheet):
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
+    task = grader.Assignment(sheet.sheet, sheet.text, None, 1, Limits())
     result = graded.results()["twice"]
     (failed,) = [e for e in result["exercises"] if e["status"] == "failed"]
     messages = [probe["message"] for probe in failed["probes"]]
@@ -267,7 +268,7 @@ def test_a_failure_of_the_grader_is_nobody_s_zero(new_folder, solved, monkeypatc
 )
 def test_a_supervisor_that_does_not_start_is_the_grader_s_failure(sheet, program, said):
     with pytest.raises(supervise.Infra, match=said):
-        supervise.run(sheet.sheet, [], [], Limits(), lambda *_: jail.Command(program, {}))
+        supervise.run(sheet.sheet, [], [], Limits(), lambda *_: walls.Command(program, {}))
 
 
 def test_a_judge_that_fails_is_pointed_out_and_stops_nobody(sheet):
@@ -276,7 +277,7 @@ def test_a_judge_that_fails_is_pointed_out_and_stops_nobody(sheet):
 
     probe = sheet.sheet.graded[0].probes[0]
     probe = type(probe)(probe.claim, 1, probe.inputs, 1, judge)
-    found = grader.judged(probe, [{}], supervise.Outcome("value", [5]), supervise.Outcome("value", [5]))
+    found = grader.judge_probe(probe, [{}], supervise.Outcome("value", [5]), supervise.Outcome("value", [5]))
     assert (found["status"], found["points"]) == ("failed", 0)
     assert "TypeError" in found["review"]
 
@@ -290,7 +291,7 @@ def test_whoever_is_stopped_by_the_clock_gets_a_second_run_alone(new_folder, sol
         run = real(name, cells, *rest)
         if len(calls) == 2:  # the first is the reference
             late = [supervise.Outcome("timeout", None, "took too long")] * len(run.outcomes)
-            return supervise.Run(late, [], [], "", True)
+            return supervise.NotebookRun(late, [], [], "", True)
         return run
 
     monkeypatch.setattr(supervise, "run", busy)
@@ -350,7 +351,7 @@ def fields(stat):
 def test_the_grading_process_imports_no_torch(new_folder, solved):
     new_folder.put("ada.ipynb", solved())
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from handins import command\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'shared')!r}); from handins import command\n"
         "assert command(*sys.argv[1:]) == 0\n"
         "heavy = {'torch', 'numpy', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy"
     )
@@ -388,13 +389,13 @@ def test_a_private_set_is_built_and_graded(tmp_path, new_folder, sheet, capsys):
 
 
 def test_a_notebook_out_of_step_is_not_handed_out(tmp_path, sheet):
-    from cnnlib.grading.build import handout
+    from cnnlib.grading import make_handout
 
     published = sheet.path.with_suffix(".ipynb")
     with pytest.raises(ValueError, match="out of step"):
-        handout(sheet.text.replace("def conv_out(n,", "def conv_out(m,"), published, None)
+        make_handout(sheet.text.replace("def conv_out(n,", "def conv_out(m,"), published, None)
     with pytest.raises(ValueError, match="there is no notebook"):
-        handout(sheet.text, tmp_path / "none.ipynb", None)
+        make_handout(sheet.text, tmp_path / "none.ipynb", None)
 
 
 # Parts
@@ -402,15 +403,15 @@ def test_a_notebook_out_of_step_is_not_handed_out(tmp_path, sheet):
 
 def test_a_process_that_only_waits_is_stopped_by_the_clock():
     limits = {"cpu": 5, "wall": 0.3, "memory": 2**28, "processes": 64, "walls": False}
-    ending = child.forked(lambda say: time.sleep(60), 1, limits, child.FRAME)
-    assert (ending.status, ending.late, ending.lines) == ("timeout", True, [])
-    ending = child.forked(lambda say: say({"x": 1}), 1, limits, child.FRAME)
-    assert (ending.status, ending.late, ending.lines) == ("", False, [{"x": 1}])
+    ending = child.run_forked(lambda say: time.sleep(60), 1, limits, child.MAX_ANSWER)
+    assert (ending.status, ending.recheck, ending.lines) == ("timeout", True, [])
+    ending = child.run_forked(lambda say: say({"x": 1}), 1, limits, child.MAX_ANSWER)
+    assert (ending.status, ending.recheck, ending.lines) == ("", False, [{"x": 1}])
 
 
 def test_too_long_a_line_is_cut_off_unread():
     limits = {"cpu": 5, "wall": 5, "memory": 2**28, "processes": 64, "walls": False}
-    ending = child.forked(lambda say: say("x" * 10**7), 1, limits, child.FRAME)
+    ending = child.run_forked(lambda say: say("x" * 10**7), 1, limits, child.MAX_ANSWER)
     assert (ending.status, ending.lines) == ("tampered", [])
 
 
@@ -421,7 +422,7 @@ def test_no_process_is_left_behind():
         say(os.getpid())
 
     limits = {"cpu": 5, "wall": 5, "memory": 2**28, "processes": 64, "walls": False}
-    ending = child.forked(spawn, 1, limits, child.FRAME)
+    ending = child.run_forked(spawn, 1, limits, child.MAX_ANSWER)
     time.sleep(0.1)
     group = str(ending.lines[0])
     stats = [fields(path) for path in all_stats()]
@@ -444,7 +445,7 @@ def test_no_process_is_left_behind():
     ],
 )
 def test_only_known_words_pass(line, status):
-    found = child.report(child.Ending([{"loaded": []}, line]))
+    found = child.report(child.ForkResult([{"loaded": []}, line]))
     assert found["status"] == status and "points" not in found
 
 
@@ -452,8 +453,10 @@ def test_only_known_words_pass(line, status):
 def test_an_answer_of_another_length_is_tampered(sheet, value):
     probe = sheet.sheet.graded[0].probes[0]
     right = supervise.Outcome("value", [5] * 6)
-    assert grader.judged(probe, [{}] * 6, supervise.Outcome("value", value), right)["status"] == "tampered"
-    assert grader.judged(probe, [{}] * 6, right, right)["points"] == 1
+    assert (
+        grader.judge_probe(probe, [{}] * 6, supervise.Outcome("value", value), right)["status"] == "tampered"
+    )
+    assert grader.judge_probe(probe, [{}] * 6, right, right)["points"] == 1
 
 
 @pytest.mark.parametrize(
@@ -479,12 +482,12 @@ def test_an_answer_of_another_length_is_tampered(sheet, value):
     ],
 )
 def test_values_are_compared_by_what_they_are(value, right, wrong):
-    found = values.same(value, right)
+    found = compare.same(value, right)
     assert found == wrong if not wrong else wrong in found
 
 
 def test_the_inputs_are_the_same_for_the_whole_class_and_differ_by_seed(sheet):
-    task = [grader.Task(sheet.sheet, sheet.text, None, seed, Limits()).questions for seed in (1, 1, 2)]
+    task = [grader.Assignment(sheet.sheet, sheet.text, None, seed, Limits()).questions for seed in (1, 1, 2)]
     assert task[0] == task[1] != task[2]
     assert json.loads(json.dumps([q.draws for q in task[0]])) == [q.draws for q in task[0]]
 
@@ -496,24 +499,24 @@ def test_a_result_changes_its_key_with_everything_it_depends_on(sheet, tmp_path)
 
     (tmp_path / "a.ipynb").write_text("x")
     (tmp_path / "b.ipynb").write_text("y")
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
-    entry = Entry("ada", file=tmp_path / "a.ipynb")
+    task = grader.Assignment(sheet.sheet, sheet.text, None, 1, Limits())
+    entry = Submission("ada", file=tmp_path / "a.ipynb")
     keys = [
-        batch.key(task, entry),
-        batch.key(task, replace(entry, id="bob")),
-        batch.key(task, replace(entry, file=tmp_path / "b.ipynb")),
-        batch.key(replace(task, seed=2), entry),
-        batch.key(replace(task, variant=2), entry),
-        batch.key(replace(task, text=task.text + " "), entry),
-        batch.key(replace(task, limits=Limits(cpu=1)), entry),
+        batch.result_key(task, entry),
+        batch.result_key(task, replace(entry, id="bob")),
+        batch.result_key(task, replace(entry, file=tmp_path / "b.ipynb")),
+        batch.result_key(replace(task, seed=2), entry),
+        batch.result_key(replace(task, variant=2), entry),
+        batch.result_key(replace(task, text=task.text + " "), entry),
+        batch.result_key(replace(task, limits=Limits(cpu=1)), entry),
     ]
     assert len(set(keys)) == len(keys)
-    assert batch.key(task, replace(entry, name="Ada", review=("x",))) == keys[0]
+    assert batch.result_key(task, replace(entry, name="Ada", review=("x",))) == keys[0]
 
 
 def test_an_update_in_the_middle_of_a_run_changes_no_key(sheet, monkeypatch):
     """Else results would be stored under names that the tables do not look for."""
-    task = grader.Task(sheet.sheet, sheet.text, None, 1, Limits())
+    task = grader.Assignment(sheet.sheet, sheet.text, None, 1, Limits())
     first = task.versions()
     monkeypatch.setattr(Path, "read_bytes", lambda path: b"another version")
     assert task.versions() == first and len(first["grader_sha256"]) == 64
@@ -522,4 +525,4 @@ def test_an_update_in_the_middle_of_a_run_changes_no_key(sheet, monkeypatch):
 def test_an_unknown_jail_is_refused():
     with pytest.raises(ValueError, match="'cage' must be one of auto, bwrap"):
         jail.choose("cage")
-    assert jail.choose("none") is jail.open_door
+    assert jail.choose("none") is jail.no_jail

@@ -7,9 +7,10 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import grader, jail, supervise
-from cnnlib.grading.jail import Limits
+from cnnlib.grading.compare import same
 from cnnlib.grading.sheet import Probe, names
-from cnnlib.grading.values import plain, same
+from cnnlib.grading.values import plain
+from cnnlib.grading.walls import Limits
 
 SEEDS = range(3)
 SHEETS = {name: opened(name) for name in names()}
@@ -130,13 +131,13 @@ RETURNS = {
 def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     """Points of an exercise whose value is a network's scores, and what is sent to the student's process."""
     labels, sent = {}, []
-    real = supervise.talk
+    real = supervise.exchange
 
     def spy(command, work, request, seconds):
         sent.append(request.decode())
         return real(command, work, request, seconds)
 
-    monkeypatch.setattr(supervise, "talk", spy)
+    monkeypatch.setattr(supervise, "exchange", spy)
     probe = Probe("learns", 3, two_groups(labels), 1, accuracy_of(labels, 0.8))
     draw = probe.inputs(random.Random(5))
     # A function of the sheet that gets three tensors stands for `train(x, y, held_out)`.
@@ -145,8 +146,8 @@ def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     found = {}
     for code in RETURNS:
         cells = [(1, TRAINED.format(code))]
-        run = supervise.run(SHEETS["lenet"].sheet, cells, [question], Limits(5, 1.0), jail.open_door)
-        verdict = grader.judged(probe, [draw], run.outcomes[0], supervise.Outcome("value", [None]))
+        run = supervise.run(SHEETS["lenet"].sheet, cells, [question], Limits(5, 1.0), jail.no_jail)
+        verdict = grader.judge_probe(probe, [draw], run.outcomes[0], supervise.Outcome("value", [None]))
         found[code] = verdict["status"]
     assert found == RETURNS
     (hidden,) = labels.values()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlib.grading import bwrap, jail
+from cnnlib.grading import bwrap, jail, walls
 
 DOOR = "none" if bwrap.trouble() else "bwrap"
 HOSTILE = {
@@ -205,8 +205,8 @@ WALLED = {
         "must return a list of 1 to 20 layers",
     ),
     "patched_supervisor": (
-        "import sys\ndef stem():\n    import cnnlib.grading.child as c, cnnlib.grading.wire as w\n"
-        "    c.report = lambda e: {'status': 'value', 'value': [1]}\n    w.packed = lambda v: 5\n    return []",
+        "import sys\ndef stem():\n    import cnnlib.grading.child as c, cnnlib.grading.values as w\n"
+        "    c.report = lambda e: {'status': 'value', 'value': [1]}\n    w.encode = lambda v: 5\n    return []",
         "failed|tampered",
         "",
     ),
@@ -278,7 +278,7 @@ def graded(folder, solved):
     options = ("--isolation", DOOR, "--time", 1, "--memory", 0.25, "--seed", 3, "--jobs", 2)
     with pytest.MonkeyPatch.context() as patch:
         for module in (jail, bwrap):
-            patch.setattr(module, "CHILD", ("-X", f"{MARK}=1", *jail.CHILD))
+            patch.setattr(module, "CHILD", ("-X", f"{MARK}=1", *walls.CHILD))
         assert folder.grade(*options) == 0
     return folder
 

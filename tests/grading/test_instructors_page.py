@@ -79,7 +79,7 @@ def test_every_command_of_the_page_is_one_that_the_program_knows():
             except SystemExit:
                 pytest.fail(f"cnnlib {' '.join(words)}: {said.getvalue()}")
     options = set(re.findall(r"`(--[a-z-]+)", TEXT))
-    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "cnnlib/grading/cli.py").read_text(encoding="utf-8")))
+    known = set(re.findall(r'"(--[a-z-]+)"', (ROOT / "cnnlib/cli/grade.py").read_text(encoding="utf-8")))
     assert options <= known and known <= options | {w for words in found for w in words}
 
 
@@ -87,7 +87,7 @@ def test_statuses_and_ways_to_name_students_are_all_told():
     for status in (*grader.WORST_FIRST, "graded", "unreadable", "absent", "infra"):
         assert re.search(rf"^\| [a-z, ]*\b{status}\b|`{status}`", TEXT, re.M), status
     told = set(re.findall(r"^\| `(\w+)`(?: \(default\))? \| `\w?.*\.ipynb` \|", TEXT, re.M))
-    assert told == set(roster.NAMES)
+    assert told == set(roster.NAME_PATTERNS)
 
 
 def test_the_lines_that_show_hidden_inputs_run(tmp_path, monkeypatch, capsys):

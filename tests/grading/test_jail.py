@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cnnlib.grading import bwrap, container, jail, source, supervise
-from cnnlib.grading.jail import Limits
+from cnnlib.grading.walls import PACKAGE, Command, Limits
 
 SMALL = Limits(cpu=2, memory=0.25)
 
@@ -306,11 +306,11 @@ def test_student_code_stops_with_a_grader_that_is_killed(sheet):
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_jail import marked
-from cnnlib.grading import source, supervise
+from cnnlib.grading import source, supervise, walls
 text = open({str(sheet.path)!r}, encoding="utf-8").read()
 cells = [(1, "def stem():\\n    while True: pass")]
 question = supervise.Question("stem", [source.constants(text)])
-supervise.run(source.sheet_of(text), cells, [question], supervise.Limits(100), marked("killed"))
+supervise.run(source.sheet_of(text), cells, [question], walls.Limits(100), marked("killed"))
 """
     grader = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -337,10 +337,10 @@ def test_a_plain_user_has_the_same_walls(sheet, tmp_path):
         pytest.skip("no Python that a plain user can run")
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
-    shutil.copytree(Path(jail.PACKAGE), tmp_path / "cnnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(PACKAGE), tmp_path / "cnnlib", ignore=shutil.ignore_patterns("__pycache__"))
     code = """
 import json, os
-from cnnlib.grading import bwrap, supervise
+from cnnlib.grading import bwrap, supervise, walls
 from cnnlib.grading.sheet import load
 why = bwrap.trouble()
 spy = '''
@@ -367,7 +367,7 @@ def forks():
             return made < 64
 '''
 question = supervise.Question("conv_macs", [{"x": 1}])
-run = supervise.run(load("cost"), [(1, spy)], [question], supervise.Limits(2, 0.25), bwrap.jail)
+run = supervise.run(load("cost"), [(1, spy)], [question], walls.Limits(2, 0.25), bwrap.jail)
 print(json.dumps([why, run.outcomes[0].status, run.outcomes[0].value]))
 """
     done = subprocess.run(
@@ -392,13 +392,13 @@ def test_auto_takes_the_first_that_works_and_never_none(monkeypatch):
     def doors(**why):
         return {name: (name, lambda reason=reason: reason) for name, reason in why.items()}
 
-    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="", docker="", podman=""))
+    monkeypatch.setattr(jail, "JAILS", doors(bwrap="", docker="", podman=""))
     assert jail.choose("auto") == "bwrap"
-    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="broken", docker="absent", podman=""))
+    monkeypatch.setattr(jail, "JAILS", doors(bwrap="broken", docker="absent", podman=""))
     assert jail.choose("auto") == "podman"
     with pytest.raises(ValueError, match="bwrap: broken"):
         jail.choose("bwrap")
-    monkeypatch.setattr(jail, "jails", lambda: doors(bwrap="broken", docker="absent", podman="absent"))
+    monkeypatch.setattr(jail, "JAILS", doors(bwrap="broken", docker="absent", podman="absent"))
     with pytest.raises(ValueError, match="no jail .*bwrap: broken; docker: absent.*cnnlib doctor"):
         jail.choose("auto")
 
@@ -457,7 +457,11 @@ def test_a_container_that_the_clock_stops_is_removed(sheet, tmp_path):
     mark = tmp_path / "removed"
     with pytest.raises(supervise.Infra):
         supervise.run(
-            sheet.sheet, [], [], SMALL, lambda *_: jail.Command(["true"], {}, afterwards=["touch", str(mark)])
+            sheet.sheet,
+            [],
+            [],
+            SMALL,
+            lambda *_: Command(["true"], {}, afterwards=["touch", str(mark)]),
         )
     assert mark.exists()
 

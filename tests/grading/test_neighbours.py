@@ -6,8 +6,8 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import bwrap, supervise
-from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import load
+from cnnlib.grading.walls import Limits
 
 pytestmark = pytest.mark.skipif(bool(bwrap.trouble()), reason="no jail here")
 

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from cnnlib.grading import notebook
-from cnnlib.grading import roster as roll
+from cnnlib.grading import notebook, roster
 
 CODE = {"cell_type": "code", "source": "x = 1"}
 
@@ -70,7 +69,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "link.ipynb").symlink_to(tmp_path / "elsewhere")
     for name, reason in (("none.ipynb", "cannot be read"), ("link.ipynb", "a link"), (".", "cannot be read")):
         with pytest.raises(notebook.Unreadable, match=reason):
-            notebook.load(tmp_path / name)
+            notebook.read_bytes(tmp_path / name)
 
 
 @pytest.mark.parametrize("written", ["AlexNet's fc6.", "**Bold** claim\n\nTwo paragraphs."])
@@ -113,20 +112,20 @@ def test_students_are_told_by_their_files(tmp_path, names, file, student, name):
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x")
-    (entry,) = roll.entries(tmp_path, names, None, tmp_path / "scratch")
+    (entry,) = roster.collect(tmp_path, names, None, tmp_path / "scratch")
     assert (entry.id, entry.name, entry.file, entry.review) == (student, name, path, ())
 
 
 def test_a_name_that_does_not_fit_is_a_row_too(tmp_path):
     (tmp_path / "hello.ipynb").write_text("x")
-    (entry,) = roll.entries(tmp_path, "canvas", None, tmp_path / "scratch")
+    (entry,) = roster.collect(tmp_path, "canvas", None, tmp_path / "scratch")
     assert (entry.id, entry.review) == ("hello.ipynb", ("file name does not fit --names",))
 
 
 def test_bytes_that_are_no_text_in_a_file_name(tmp_path):
     with open(os.fsencode(tmp_path) + b"/caf\xe9.ipynb", "w") as file:
         file.write("x")
-    (entry,) = roll.entries(tmp_path, "file", None, tmp_path / "scratch")
+    (entry,) = roster.collect(tmp_path, "file", None, tmp_path / "scratch")
     assert entry.id == "caf\ufffd"
 
 
@@ -134,7 +133,7 @@ def test_the_newest_file_of_a_student_counts(tmp_path):
     for age, name in ((30, "ada (1).ipynb"), (10, "Copy of ada.ipynb"), (20, "ada.ipynb")):
         (tmp_path / name).write_text(name)
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    (entry,) = roll.entries(tmp_path, "file", None, tmp_path / "scratch")
+    (entry,) = roster.collect(tmp_path, "file", None, tmp_path / "scratch")
     assert entry.file.name == "Copy of ada.ipynb"
     assert entry.review == ("several files: Copy of ada.ipynb counts, not ada.ipynb, ada (1).ipynb",)
 
@@ -143,16 +142,16 @@ def test_hidden_files_are_nobodys(tmp_path):
     for name in (".DS_Store", ".ipynb_checkpoints/ada.ipynb", "__MACOSX/ada.ipynb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert roll.entries(tmp_path, "file", None, tmp_path / "scratch") == []
+    assert roster.collect(tmp_path, "file", None, tmp_path / "scratch") == []
 
 
 def test_the_roster_adds_names_and_those_who_are_absent(tmp_path):
-    folder, roster = tmp_path / "in", tmp_path / "r.csv"
+    folder, listed = tmp_path / "in", tmp_path / "r.csv"
     folder.mkdir()
     for name in ("ada", "eve"):
         (folder / f"{name}.ipynb").write_text("x")
-    roster.write_bytes("\ufeffid,name\nada,Ada L.\nbob,Bob\n".encode())
-    found = {e.id: e for e in roll.entries(folder, "file", roster, tmp_path / "s")}
+    listed.write_bytes("\ufeffid,name\nada,Ada L.\nbob,Bob\n".encode())
+    found = {e.id: e for e in roster.collect(folder, "file", listed, tmp_path / "s")}
     assert list(found) == ["ada", "bob", "eve"]
     assert (found["ada"].name, found["bob"].file, found["eve"].review) == (
         "Ada L.",
@@ -163,9 +162,9 @@ def test_the_roster_adds_names_and_those_who_are_absent(tmp_path):
 
 def test_bad_patterns_and_rosters_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="needs a group"):
-        roll.entries(tmp_path, "(.*)", None, tmp_path / "scratch")
+        roster.collect(tmp_path, "(.*)", None, tmp_path / "scratch")
     with pytest.raises(ValueError, match="no regular expression"):
-        roll.entries(tmp_path, "(", None, tmp_path / "scratch")
+        roster.collect(tmp_path, "(", None, tmp_path / "scratch")
     (tmp_path / "r.csv").write_text("student\nada\n")
     with pytest.raises(ValueError, match="a column named id"):
-        roll.entries(tmp_path, "file", tmp_path / "r.csv", tmp_path)
+        roster.collect(tmp_path, "file", tmp_path / "r.csv", tmp_path)

@@ -16,9 +16,21 @@ from types import SimpleNamespace
 import pytest
 from handins import ROOT, TEXT, Folder
 
-from cnnlib.grading import archive, bwrap, exports, feedback, grader, jail, marks, report, session, supervise
-from cnnlib.grading.jail import Limits
-from cnnlib.grading.roster import Entry
+from cnnlib.grading import (
+    archive,
+    bwrap,
+    exports,
+    feedback,
+    grader,
+    jail,
+    marks,
+    report,
+    session,
+    supervise,
+    walls,
+)
+from cnnlib.grading.roster import Submission
+from cnnlib.grading.walls import Limits
 
 DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
 
@@ -93,18 +105,18 @@ def test_no_member_of_an_archive_is_written_where_its_name_leads(moodle, tmp_pat
     path = zipped(
         tmp_path / "a.zip", {"../up.ipynb": "x", "/abs.ipynb": "x", "a/b.ipynb": "x", "n\0.ipynb": "x"}
     )
-    files = archive.unpacked(path, tmp_path / "into")
+    files = archive.unpack(path, tmp_path / "into")
     assert sorted(p.name for p in (tmp_path / "into").iterdir()) == sorted(f.path.name for f in files)
     assert not (tmp_path / "up.ipynb").exists() and not Path("/abs.ipynb").exists()
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     path = zipped(tmp_path / "a.zip", {f"{n}.ipynb": "x" for n in range(9)})
-    monkeypatch.setattr(archive, "MOST", 8)
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 8)
     with pytest.raises(ValueError, match="more than 8 files"):
-        archive.unpacked(path, tmp_path / "into")
-    monkeypatch.setattr(archive, "LARGEST", 10)
-    (file,) = archive.unpacked(zipped(tmp_path / "b.zip", {"big.ipynb": "x" * 11}), tmp_path / "into2")
+        archive.unpack(path, tmp_path / "into")
+    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    (file,) = archive.unpack(zipped(tmp_path / "b.zip", {"big.ipynb": "x" * 11}), tmp_path / "into2")
     assert file.fault.startswith("larger than")
 
 
@@ -117,7 +129,7 @@ def test_a_broken_archive_is_one_sentence(tmp_path, new_folder, capsys):
 
 def test_names_that_differ_by_case_or_form_keep_two_pages():
     names = ["ada", "Ada", "é", "e\u0301x", "a/b", "..", "-rf", "x" * 300, "名前", "", "con", "a b", "a\nb"]
-    files = [feedback.file_name(name) for name in names]
+    files = [feedback.page_name(name) for name in names]
     assert len({file.lower() for file in files}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.html", file) and len(file) < 80 for file in files)
 
@@ -317,7 +329,7 @@ def test_gradescope_gets_a_test_a_probe(moodle):
 
 def test_feedback_shows_no_hidden_input_and_no_solution(moodle, sheet):
     page = (moodle.run / "feedback" / "104.html").read_text(encoding="utf-8")
-    task = grader.Task(sheet.sheet, sheet.text, None, 5, Limits())
+    task = grader.Assignment(sheet.sheet, sheet.text, None, 5, Limits())
     shown = page.split("<details>")[0]
     for question in task.questions:
         for draw in question.draws:
@@ -329,9 +341,11 @@ def test_feedback_runs_nothing_that_a_student_wrote(sheet):
     nasty = "<script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 191 }}</pre></title>"
     probe = {"claim": "c", "status": "error", "points": 0, "max": 1, "message": nasty}
     part = marks.Part("stem", "error", 0, 5, [probe], source=nasty, answer=nasty, comment=nasty)
-    final = marks.Final(Entry(nasty, nasty, Path("x")), "graded", 0, 15, [part], [nasty], [nasty], "")
+    final = marks.FinalGrade(
+        Submission(nasty, nasty, Path("x")), "graded", 0, 15, [part], [nasty], [nasty], ""
+    )
     task = SimpleNamespace(id="cost/1")
-    (page,) = feedback.pages(task, [final]).values()
+    (page,) = feedback.render_pages(task, [final]).values()
     assert "<script" not in page and "<img" not in page and "1337" not in page
     assert page.count("</pre>") == 1 and page.count("</title>") == 1
 
@@ -404,7 +418,7 @@ def test_one_student_or_one_status_is_graded_again(new_folder, solved, capsys):
 
 def test_more_seeds_ask_more(sheet):
     one, three = (
-        grader.Task(sheet.sheet, sheet.text, None, 1, Limits(), seeds).questions for seeds in (1, 3)
+        grader.Assignment(sheet.sheet, sheet.text, None, 1, Limits(), seeds).questions for seeds in (1, 3)
     )
     assert [3 * len(q.draws) for q in one] == [len(q.draws) for q in three]
     assert all(a.draws == b.draws[: len(a.draws)] for a, b in zip(one, three, strict=True))
@@ -445,18 +459,18 @@ def test_a_full_disk_is_nobody_s_zero(new_folder, solved, monkeypatch):
     from cnnlib.grading import batch
 
     new_folder.put("ada.ipynb", solved())
-    real = batch.write
+    real = batch.write_atomically
 
     def full(path, content):
         if path.parent.name == "results":
             raise OSError(28, "No space left on device")
         real(path, content)
 
-    monkeypatch.setattr(batch, "write", full)
+    monkeypatch.setattr(batch, "write_atomically", full)
     assert new_folder.grade(*DOOR) == 1
     row = new_folder.rows()["ada"]
     assert (row["status"], row["total"]) == ("infra", "")
-    monkeypatch.setattr(batch, "write", real)
+    monkeypatch.setattr(batch, "write_atomically", real)
     assert new_folder.grade(*DOOR) == 0
     assert new_folder.rows()["ada"]["total"] == "15"
 
@@ -500,7 +514,7 @@ def test_nothing_from_a_student_is_unpickled_or_evaluated():
     """The code that reads what comes back has no such word."""
     for name in (
         "supervise",
-        "wire",
+        "values",
         "child",
         "confine",
         "grader",
@@ -510,12 +524,12 @@ def test_nothing_from_a_student_is_unpickled_or_evaluated():
         "feedback",
         "session",
     ):
-        text = (jail.PACKAGE / "grading" / f"{name}.py").read_text(encoding="utf-8")
+        text = (walls.PACKAGE / "grading" / f"{name}.py").read_text(encoding="utf-8")
         assert not re.search(r"\b(pickle|dill|marshal|shelve|torch\.load|eval\(|exec\()", text), name
 
 
 def test_every_file_is_opened_as_utf_8():
-    for path in (jail.PACKAGE / "grading").rglob("*.py"):
+    for path in (walls.PACKAGE / "grading").rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
             if re.search(r"(?<!os\.)\b(open|read_text|write_text)\(", line) and '"rb"' not in line:
                 assert "encoding=" in line or "os.open" in line or "source.open(member)" in line, (
@@ -558,7 +572,7 @@ def tensors():
     from solving import opened
 
     lenet = opened("lenet")
-    task = grader.Task(lenet.sheet, lenet.text, None, 1, Limits(5, 1.0))
+    task = grader.Assignment(lenet.sheet, lenet.text, None, 1, Limits(5, 1.0))
     probe, draw = task.probes[0], task.questions[0].draws[0]
     draws = [draw | {"x": draw["x"][:1] * (n + 1)} for n in range(len(TENSORS))]
     questions = [supervise.Question("partial", [draw]) for draw in draws]
@@ -567,7 +581,7 @@ def tensors():
         f"def kind{n}(x, weight, bias, links):\n    {code}" for n, (code, _) in enumerate(TENSORS.values())
     ]
     choose = "def partial(x, *rest):\n    return globals()[f'kind{len(x) - 1}'](x, *rest)"
-    door = jail.open_door if bwrap.trouble() else bwrap.jail
+    door = jail.no_jail if bwrap.trouble() else bwrap.jail
     right, found = (
         supervise.run(
             task.sheet, [(1, "\n".join([head, *kinds, last]))], questions, task.limits, door
@@ -575,7 +589,7 @@ def tensors():
         for last in ("partial = kind0", choose)
     )
     return {
-        name: grader.judged(probe, question.draws, outcome, wanted)
+        name: grader.judge_probe(probe, question.draws, outcome, wanted)
         for name, question, outcome, wanted in zip(TENSORS, questions, found, right, strict=True)
     }
 
@@ -603,5 +617,5 @@ def test_the_text_of_a_sheet_is_never_in_the_jail():
     argv = bwrap.jail(Path("/tmp"), (), Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
     assert bound and not any(
-        TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound
+        TEXT.is_relative_to(place) or walls.PACKAGE.is_relative_to(place) for place in bound
     )

@@ -12,10 +12,10 @@ from nbclient import NotebookClient
 from solving import namespace, opened
 
 from cnnlib.grading import grader, jail, source, supervise
-from cnnlib.grading.jail import Limits
 from cnnlib.grading.practice import verdict
 from cnnlib.grading.sheet import load, names
 from cnnlib.grading.values import plain
+from cnnlib.grading.walls import Limits
 
 SEEDS = range(20)
 SHEETS = {name: opened(name) for name in names()}
@@ -53,11 +53,11 @@ def test_the_solutions_pass_every_check(sheet):
 def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
     """Through the same processes as in a grading, for the book's constants and for a class's own."""
     for seed, variant in ((1, None), (3, 11)):
-        task = grader.Task(sheet.sheet, sheet.text, variant, seed, Limits())
-        right = grader.reference(task, jail.open_door)
-        assert sum(e["points"] for e in grader.exercises(task, right, right)) == sheet.sheet.points > 10
+        task = grader.Assignment(sheet.sheet, sheet.text, variant, seed, Limits())
+        right = grader.run_reference(task, jail.no_jail)
+        assert sum(e["points"] for e in grader.judge_exercises(task, right, right)) == sheet.sheet.points > 10
     cells = source.code_cells(source.student_notebook(sheet.text, variant))
-    blank = supervise.run(sheet.sheet, cells, task.questions, task.limits, jail.open_door)
+    blank = supervise.run(sheet.sheet, cells, task.questions, task.limits, jail.no_jail)
     assert {(o.status, o.message) for o in blank.outcomes} == {("missing", "not attempted")}
     assert blank.notes == []
 
@@ -107,7 +107,7 @@ def test_every_exercise_has_known_mistakes(sheet):
 
 def test_every_variant_can_be_solved(sheet):
     ns = sheet.reference
-    cell = next(c.source for c in source.read(sheet.text).cells if c.source.startswith("VARIANT = "))
+    cell = next(c.source for c in source.parse_text(sheet.text).cells if c.source.startswith("VARIANT = "))
     table = ast.literal_eval(cell.removeprefix("VARIANT = "))
     (exercise,) = [exercise for exercise in sheet.sheet.graded if exercise.given]
     for values in itertools.product(*table.values()):
@@ -125,7 +125,7 @@ def test_no_graded_solution_is_in_the_student_form(sheet):
     published = sheet.path.with_suffix(".ipynb").read_text(encoding="utf-8")
     student = nbformat.writes(source.student_notebook(sheet.text))
     seen = 0
-    for cell in source.read(sheet.text).cells:
+    for cell in source.parse_text(sheet.text).cells:
         header = source.HEADER.match(cell.source)
         for _, solution in source.SOLUTION.findall(cell.source):
             lines = [line.strip() for line in solution.splitlines() if len(line.strip()) > 20]
@@ -137,7 +137,7 @@ def test_no_graded_solution_is_in_the_student_form(sheet):
 
 
 def test_text_and_sheet_agree_on_what_is_graded(sheet):
-    told = dict(source.HEADER.findall("\n".join(c.source for c in source.read(sheet.text).cells)))
+    told = dict(source.HEADER.findall("\n".join(c.source for c in source.parse_text(sheet.text).cells)))
     assert told == {e.name: "graded" if e.probes else "practice" for e in sheet.sheet.exercises}
     headings = re.findall(r"^## Exercise .*\((practice|graded, (\d+) points)\)$", sheet.text, re.M)
     assert [int(n or 0) for _, n in headings] == [e.points for e in sheet.sheet.exercises]

@@ -9,7 +9,7 @@ import time
 import pytest
 from handins import ROOT
 
-from cnnlib.grading import bwrap, supervise
+from cnnlib.grading import bwrap, jail, supervise
 
 DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
 LOOP = "def conv_macs(*a):\n    while True: pass"
@@ -69,7 +69,7 @@ def test_a_process_that_dies_beside_others_gets_a_second_run_alone(
 ):
     """Where memory runs out, the system ends processes: that may have been the neighbour's doing."""
     new_folder.put("ada.ipynb", solved())
-    real, calls = supervise.conversation, []
+    real, calls = supervise.ask_process, []
 
     def dies(sheet, cells, questions, limits, door):
         survey, reports = real(sheet, cells, questions, limits, door)
@@ -78,7 +78,7 @@ def test_a_process_that_dies_beside_others_gets_a_second_run_alone(
             return survey, []
         return survey, reports
 
-    monkeypatch.setattr(supervise, "conversation", dies)
+    monkeypatch.setattr(supervise, "ask_process", dies)
     assert new_folder.grade(*DOOR, "--jobs", jobs) == 0
     assert len(calls) == 3 + runs
     total, status = (new_folder.rows()["ada"][key] for key in ("total", "conv_macs status"))
@@ -95,8 +95,7 @@ def test_a_jail_that_opens_for_the_reference_alone_gives_nobody_a_zero(new_folde
         command = real(*given)
         return command if len(made) == 1 else type(command)(["false"], command.env)
 
-    monkeypatch.setattr(bwrap, "jail", once)
-    monkeypatch.setattr(bwrap, "trouble", lambda: "")
+    monkeypatch.setitem(jail.JAILS, "bwrap", (once, lambda: ""))
     assert new_folder.grade("--isolation", "bwrap") == 1
     assert (new_folder.rows()["ada"]["status"], new_folder.rows()["ada"]["total"]) == ("infra", "")
     assert new_folder.results() == {}

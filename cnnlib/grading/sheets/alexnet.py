@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole, numbers
+from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
+from cnnlib.grading.values import is_whole
 
 # Groups
 

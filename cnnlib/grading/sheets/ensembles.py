@@ -11,8 +11,9 @@ import io
 from functools import cache
 from random import Random
 
+from cnnlib.grading.compare import same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole, same
+from cnnlib.grading.values import is_whole
 
 # Calibration
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole, numbers, same
+from cnnlib.grading.compare import same
+from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
+from cnnlib.grading.values import is_whole
 
 # A perceptron as convolutions
 

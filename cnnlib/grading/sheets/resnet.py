@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole, numbers, same
+from cnnlib.grading.compare import same
+from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
+from cnnlib.grading.values import is_whole
 
 # Batch normalisation
 

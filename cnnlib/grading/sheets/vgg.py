@@ -6,8 +6,9 @@ import io
 from functools import cache
 from random import Random
 
-from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole, numbers, same
+from cnnlib.grading.compare import same
+from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
+from cnnlib.grading.values import is_whole
 
 # Two windows made one
 
