@@ -53,7 +53,7 @@ def _findings() -> Iterator[tuple[bool, str]]:
         else:
             yield True, f"{name} {module.__version__}"
     from cnnlib import images, resources
-    from cnnlib.grading import jails
+    from cnnlib.grading import JAILS
     from cnnlib.training import find_device
 
     find_device()
@@ -66,7 +66,7 @@ def _findings() -> Iterator[tuple[bool, str]]:
             yield True, f"full {name} is not here ({error})"
         else:
             yield True, f"full {name} is here"
-    for name, (_, trouble) in jails().items():
+    for name, (_, trouble) in JAILS.items():
         yield True, f"jail {name}: {trouble() or 'works'}"
 
 
