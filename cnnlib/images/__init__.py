@@ -18,7 +18,7 @@ from cnnlib.images.datasets import (
     mnist,
     photo,
 )
-from cnnlib.images.folders import ImageFolder, image_folder, train_and_val
+from cnnlib.images.folders import ImageFolder, image_folder, open_image, train_and_val
 from cnnlib.images.preprocessing import centre_crop, deterministic, random_scale_crop
 from cnnlib.images.stream import Stream, Transform
 
@@ -45,6 +45,7 @@ __all__ = [
     "image_folder",
     "mixup",
     "mnist",
+    "open_image",
     "photo",
     "random_scale_crop",
     "train_and_val",

@@ -82,7 +82,7 @@ def read_idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], downlo
             content = _unpacked(folder, name, md5)
         except OSError as error:
             if not download:
-                raise _unusable(packed, error) from None
+                raise _unusable(folder, error) from None
 
             def check(archive: bytes, name: str = name, md5: str = md5) -> None:
                 check_md5(name, gunzip(f"{name}.gz", archive), md5)
@@ -95,9 +95,9 @@ def read_idx(folder: Path, files: Mapping[str, str], urls: Sequence[str], downlo
     return arrays
 
 
-def _unusable(file: Path, error: OSError) -> ValueError:
-    what = f"{file.name} is missing" if isinstance(error, FileNotFoundError) else str(error)
-    return ValueError(f"{what}; put the whole file into {file.parent}, or pass download=True")
+def _unusable(folder: Path, error: OSError) -> ValueError:
+    what = f"{Path(error.filename).name} is missing" if isinstance(error, FileNotFoundError) else str(error)
+    return ValueError(f"{what}; put the whole file into {folder}, or pass download=True")
 
 
 def _unpack_cifar10(archive: bytes) -> dict[str, bytes]:
@@ -110,20 +110,27 @@ def _unpack_cifar10(archive: bytes) -> dict[str, bytes]:
     return {name: check_md5(name, inside[name], md5) for name, md5 in CIFAR_FILES.items()}
 
 
+def _cifar10_batches(folder: Path, archive: Path) -> dict[str, bytes]:
+    """The batches in ``folder``, or, if one is missing or damaged, in the ``archive``; else an OSError."""
+    try:
+        return {name: check_md5(name, (folder / name).read_bytes(), md5) for name, md5 in CIFAR_FILES.items()}
+    except OSError:
+        if folder.is_dir() and not archive.is_file():
+            raise
+    return _unpack_cifar10(archive.read_bytes())
+
+
 def read_cifar10(folder: Path, download: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, 3, 32, 32) and labels (N,), training then test.
 
-    Reads the batches in ``folder`` if they are there, else the archive beside it, without unpacking it.
+    Reads the batches in ``folder`` if they are whole, else the archive beside it, without unpacking it.
     """
     archive = folder.parent / "cifar-10-python.tar.gz"
     try:
-        if folder.is_dir():
-            batches = {n: check_md5(n, (folder / n).read_bytes(), md5) for n, md5 in CIFAR_FILES.items()}
-        else:
-            batches = _unpack_cifar10(archive.read_bytes())
+        batches = _cifar10_batches(folder, archive)
     except OSError as error:
         if not download:
-            raise _unusable(archive if not folder.is_dir() else folder / "data_batch_1", error) from None
+            raise _unusable(folder if folder.is_dir() else folder.parent, error) from None
         resources.download(archive, [url + archive.name for url in CIFAR_URLS], _unpack_cifar10)
         batches = _unpack_cifar10(archive.read_bytes())
     with warnings.catch_warnings():

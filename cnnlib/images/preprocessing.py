@@ -16,13 +16,26 @@ from torch import Generator, Tensor
 from cnnlib.images.stream import Transform
 
 
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image with three bytes a pixel. Greys of 16 bits are scaled down, where PIL alone would make most white.
+
+    Raises ``ValueError`` for greys that have no fixed white: floats, and whole numbers above 16 bits.
+    """
+    if image.mode[0] not in "IF":
+        return image.convert("RGB")
+    greys = np.asarray(image)
+    if image.mode == "F" or greys.size and not 0 <= greys.min() <= greys.max() < 2**16:
+        raise ValueError("its greys are floats or have more than 16 bits: store it with 8 or 16 bits")
+    return Image.fromarray(np.round(greys / 257).astype(np.uint8)).convert("RGB")
+
+
 def _tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float().div_(255)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
 
 
 def _resized(image: Image.Image, short: int) -> Image.Image:
     """The shorter side becomes ``short`` pixels."""
-    scale = short / min(image.size)
+    image, scale = to_rgb(image), short / min(image.size)
     return image.resize([max(short, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
 
 

@@ -109,7 +109,7 @@ class Stream:
     def batches(self, indices: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """x (N, C, H, W) and y (N,) of the images at each of ``indices``, (N,); read ahead by the workers.
 
-        Raises ``ValueError`` for a file that cannot be read, a label out of range, and transformed images of unequal size.
+        Raises ``ValueError`` for a file that cannot be read, a label out of range, images of unequal size.
         """
         numbered = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in indices]
         transformed = _TransformedDataset(self.dataset, self.transform, len(self.classes))

@@ -45,10 +45,11 @@ class EMA:
     @torch.no_grad()
     def exchange(self, net: nn.Module) -> None:
         """The network gets the mean, and its own weights are kept here; a second call undoes the first."""
-        for name, value in net.state_dict().items():
-            own = value.clone()
+        state = net.state_dict()
+        own = {name: value.clone() for name, value in state.items()}  # all of them first: names may share a tensor
+        for name, value in state.items():
             value.copy_(self.values[name])
-            self.values[name] = own
+        self.values = own
 
     def state(self) -> dict[str, object]:
         """For a checkpoint."""

@@ -238,7 +238,9 @@ def test_a_missing_set_names_file_and_folder(tmp_path, monkeypatch):
         datasets.mnist(root=tmp_path)
 
 
-def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypatch):
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """Six batches of 20 images, and an archive with them in ``tmp_path``."""
     draw, content = np.random.default_rng(1), {}
     for name in downloads.CIFAR_FILES:
         row = {"data": draw.integers(256, size=(20, 3072), dtype=np.uint8), "labels": [3] * 20}
@@ -251,6 +253,11 @@ def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypa
             info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
             info.size = len(body)
             tar.addfile(info, io.BytesIO(body))
+    return content
+
+
+def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, small_cifar):
+    content = small_cifar
     train, test = datasets.cifar10(root=tmp_path)
     assert train.x.shape == (100, 3, 32, 32) and len(test) == 20 and train.classes[3] == "cat"
     last = pickle.loads(content["test_batch"])["data"][7].reshape(3, 32, 32)  # red, green, blue planes
@@ -259,7 +266,23 @@ def test_cifar10_is_read_from_its_archive_and_from_its_folder(tmp_path, monkeypa
     folder.mkdir()
     for name, body in content.items():
         (folder / name).write_bytes(body[:-1] if name == "data_batch_3" else body)
+    assert len(datasets.cifar10(root=tmp_path)[0]) == 100  # from the archive
+    (tmp_path / "cifar-10-python.tar.gz").unlink()
     with pytest.raises(ValueError, match="data_batch_3 is damaged"):
+        datasets.cifar10(root=tmp_path)
+
+
+@pytest.mark.parametrize("there", [["data_batch_1", "data_batch_2"], ["test_batch"], []])
+def test_a_half_unpacked_cifar10_does_not_stand_in_the_way_of_its_archive(tmp_path, small_cifar, there):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in there:
+        (folder / name).write_bytes(small_cifar[name])
+    train, test = datasets.cifar10(root=tmp_path)
+    assert (len(train), len(test)) == (100, 20)
+    (tmp_path / "cifar-10-python.tar.gz").unlink()
+    missing = next(name for name in small_cifar if name not in there)
+    with pytest.raises(ValueError, match=f"{missing} is missing; put the whole file into {folder}"):
         datasets.cifar10(root=tmp_path)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from toys import row_values
 
 from cnnlib.images import preprocessing
-from cnnlib.images.folders import image_folder
+from cnnlib.images.folders import image_folder, open_image, train_and_val
 from cnnlib.images.stream import Stream
 from cnnlib.training.evaluation import evaluate, predict, seeded
 from cnnlib.training.loop import train
@@ -207,3 +207,111 @@ def as_it_is(image, generator):
 def test_one_image_of_each_class_is_enough_to_train(tmp_path):
     data = stream(make(tmp_path, count=1))
     assert len(list(train(net(), data, data, Recipe(1, batch=2)))) == 1
+
+
+# ---- folders as people have them ----
+
+
+@pytest.mark.parametrize("content", ["nothing", "an image"])
+def test_a_hidden_folder_is_no_class_and_moves_no_label(tmp_path, content):
+    make(tmp_path, count=2)
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        if content == "an image":
+            (tmp_path / name / "0.png").write_bytes((tmp_path / "red" / "0.png").read_bytes())
+    (tmp_path / "red" / "._0.png").write_bytes(b"what macOS leaves beside a file")
+    files = image_folder(tmp_path)
+    assert files.classes == ("blue", "red") and files.labels == [0, 0, 1, 1] and not files.ignored
+
+
+def test_folders_within_a_class_belong_to_it(tmp_path):
+    make(tmp_path, count=2)
+    (tmp_path / "red" / "images" / "2019").mkdir(parents=True)
+    (tmp_path / "red" / "0.png").rename(tmp_path / "red" / "images" / "2019" / "0.png")
+    files = image_folder(tmp_path)
+    assert files.labels == [0, 0, 1, 1] and files.files[3].endswith("images/2019/0.png")
+
+
+@pytest.mark.parametrize("ending", [".tif", ".TIFF", ".gif", ".pgm", ".jfif"])
+def test_other_endings_of_images_are_read(tmp_path, ending):
+    make(tmp_path, count=1)
+    path = tmp_path / "red" / f"more{ending}"
+    kind = "JPEG" if ending == ".jfif" else None
+    Image.new("L" if ending == ".pgm" else "RGB", (40, 40), "white").save(path, kind)
+    image, label = image_folder(tmp_path)[2]
+    assert label == 1 and image.mode == "RGB" and np.array(image).min() > 250
+
+
+def test_files_that_are_no_images_are_named(tmp_path):
+    make(tmp_path, count=1)
+    for place in ("red/notes.txt", "readme.md", "blue/photo.heic"):
+        (tmp_path / place).write_text("?")
+    files = image_folder(tmp_path)
+    assert len(files) == 2 and [path.rpartition("/")[2] for path in files.ignored] == [
+        "photo.heic", "readme.md", "notes.txt",
+    ]  # fmt: skip
+    assert "3 files ignored that are no images, such as" in repr(files)
+    (tmp_path / "blue" / "0.png").unlink()
+    with pytest.raises(ValueError, match=r"blue holds no image, only other files, such as .*photo\.heic"):
+        image_folder(tmp_path)
+
+
+def tiny_imagenet(root):
+    """Its layout: train/CLASS/images/*, CLASS_boxes.txt; val/images/* and a table."""
+    make(root / "train", count=2)
+    for name in COLOURS:
+        (root / "train" / name / "images").mkdir()
+        for path in [*(root / "train" / name).glob("*.*")]:
+            path.rename(path.parent / "images" / path.name)
+        (root / "train" / name / f"{name}_boxes.txt").write_text("0.png\t0\t0\t62\t62\n")
+    (root / "val" / "images").mkdir(parents=True)
+    lines = []
+    for i, name in enumerate(("red", "blue", "red")):
+        Image.new("RGB", (64, 64), COLOURS[name]).save(root / "val" / "images" / f"val_{i}.JPEG")
+        lines.append(f"val_{i}.JPEG\t{name}\t0\t32\t44\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    return root
+
+
+def test_tiny_imagenet_is_read_as_it_comes(tmp_path):
+    train_set, val = train_and_val(tiny_imagenet(tmp_path))
+    assert train_set.classes == val.classes == ("blue", "red") and train_set.labels == [0, 0, 1, 1]
+    assert val.labels == [0, 1, 1] and np.array(val[0][0]).mean((0, 1)) == pytest.approx(
+        COLOURS["blue"], abs=3
+    )
+    assert len(train_set.ignored) == 2 and not val.ignored
+    (tmp_path / "val" / "images" / "val_3.JPEG").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"do not agree on .*val_3\.JPEG"):
+        image_folder(tmp_path / "val")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_greys_of_16_bits_are_scaled_and_not_cut_off(tmp_path, ending):
+    ramp = np.linspace(0, 65535, 40 * 40).round().astype(np.uint16).reshape(40, 40)
+    Image.fromarray(ramp).save(tmp_path / f"grey.{ending}")
+    seen = np.array(open_image(tmp_path / f"grey.{ending}"))
+    assert seen.shape == (40, 40, 3) and np.abs(seen[..., 0] - ramp / 257).max() <= 0.5
+    with Image.open(tmp_path / f"grey.{ending}") as image:  # as a dataset of torchvision's hands it out
+        x = preprocessing.centre_crop(40, 40)(image, None)
+    assert (x[0] - torch.from_numpy(ramp / 65535)).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_greys_without_a_fixed_white_are_refused(tmp_path):
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "grey.tif")
+    with pytest.raises(ValueError, match=r"grey\.tif cannot be read as an image \(its greys are floats"):
+        open_image(tmp_path / "grey.tif")
+
+
+def test_a_digest_tells_sets_apart_and_not_places(tmp_path):
+    one, two = (image_folder(make(tmp_path / name)) for name in ("one", "two"))
+    assert one.digest() == two.digest()
+    swap = [tmp_path / "two" / "red" / name for name in ("0.png", "2.png")]
+    contents = [path.read_bytes() for path in swap]
+    for path, content in zip(swap, reversed(contents), strict=True):
+        path.write_bytes(content)
+    assert image_folder(tmp_path / "two").digest() != one.digest()
+    flat = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for name, image in zip(("three", "four"), flat, strict=True):  # equal names, sizes and labels
+        (tmp_path / name / "a").mkdir(parents=True)
+        image.save(tmp_path / name / "a" / "0.bmp")
+    assert image_folder(tmp_path / "three").digest() != image_folder(tmp_path / "four").digest()

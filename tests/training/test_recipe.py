@@ -84,6 +84,41 @@ def test_the_running_mean_is_the_one_of_the_formula():
     assert net.weight.item() == own
 
 
+class Tied(nn.Module):
+    """A weight with two names, and one that shares its memory under a third."""
+
+    def __init__(self):
+        super().__init__()
+        with seeded(0):
+            self.a, self.b, self.out = nn.Linear(36, 36), nn.Linear(36, 36), nn.Linear(36, 3)
+        self.b.weight = self.a.weight
+        self.view = nn.Parameter(self.a.weight.T)
+
+    def forward(self, x):
+        return self.out(F.relu(self.b(F.relu(self.a(x.flatten(1))))) @ self.view)
+
+
+def test_two_exchanges_change_nothing_where_names_share_a_tensor():
+    net = Tied()
+    average = EMA(net, 0.9)
+    with torch.no_grad():
+        net.a.weight.add_(1)
+    average.update(net)
+    own, mean = net.a.weight.clone(), average.values["a.weight"].clone()
+    average.exchange(net)
+    assert torch.equal(net.a.weight, mean) and not torch.equal(mean, own)
+    average.exchange(net)
+    assert torch.equal(net.a.weight, own) and torch.equal(average.values["b.weight"], mean)
+
+
+def test_a_running_mean_does_not_change_how_tied_weights_train():
+    plain, averaged = (
+        [row.train_loss for row in train(Tied(), toy(), toy(60), replace(RECIPE, ema=keep))]
+        for keep in (0.0, 0.99)
+    )
+    assert plain == averaged
+
+
 def test_the_network_handed_out_is_the_mean_and_training_goes_on_from_its_own_weights():
     plain, mean, early = small(), small(), small()
     rows = list(train(plain, toy(), toy(60), RECIPE))
