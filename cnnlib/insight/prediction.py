@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from cnnlib import models
-from cnnlib.images import PHOTOS
+from cnnlib.images import PHOTOS, open_image
 from cnnlib.images import photo as shipped_photo
 from cnnlib.training import evaluating
 
@@ -36,11 +36,7 @@ def open_photo(photo: Photo) -> Image.Image:
             return Image.fromarray(shipped_photo(str(photo)).permute(1, 2, 0).numpy())
         ours = ", ".join(PHOTOS)
         raise ValueError(f"no photo at {photo}: give a file, or the name of one that is here: {ours}")
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from None
+    return ImageOps.exif_transpose(open_image(path))
 
 
 def classify(
