@@ -1,8 +1,8 @@
 """Experiments: networks, images and seeds go in, stored rows and verdicts come out.
 
 An ``Experiment`` is data; ``run(name)`` makes it and stores it, ``show(name)`` draws it, ``verdict(name)`` says what it
-shows. One module a chapter holds the chapter's experiments; ``standings`` is the table of
-all families on one budget.
+shows, and ``check(name)`` what is weak about it. One module a chapter holds the chapter's experiments; ``standings``
+is the table of all families on one budget.
 """
 
 from cnnlib.experiments import standings
@@ -10,7 +10,7 @@ from cnnlib.experiments.comparison import Comparison, compare
 from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.registry import EXPERIMENTS, named
 from cnnlib.experiments.runner import run
-from cnnlib.experiments.stored import answers, judged, load, show, sides, verdict
+from cnnlib.experiments.stored import answers, check, judged, load, show, sides, verdict
 
 __all__ = [
     "Comparison",
@@ -18,6 +18,7 @@ __all__ = [
     "Experiment",
     "Side",
     "answers",
+    "check",
     "compare",
     "judged",
     "load",

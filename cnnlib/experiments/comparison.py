@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
+import scipy
 
-# 97.5 % points of Student's t for 1 to 30 degrees of freedom.
-T975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
+from cnnlib.experiments.compact import booleans
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,8 @@ class Metric:
     """One number of a run, and the curve it is read from.
 
     ``value``: rows of a run -> number; ``curve``: a row -> what is drawn at its epoch. Rows are dicts with the
-    fields of ``train.Epoch``.
+    fields of ``training.Epoch``. ``worst``: of a run that diverged and so has no rows. ``on_test``: it is the test
+    accuracy after the last epoch, so that single test images can be told apart.
     """
 
     name: str
@@ -28,7 +25,13 @@ class Metric:
     value: Callable[[list[dict]], float]
     curve: Callable[[dict], float]
     ylabel: str
+    worst: float
     more_is_better: bool = True
+    on_test: bool = False
+
+    def of(self, run: Mapping) -> float:
+        """The number of one run."""
+        return self.value(run["rows"]) if run["rows"] else self.worst
 
 
 def _accuracy(row: dict) -> float:
@@ -57,14 +60,20 @@ def _epochs_to_25(rows: list[dict]) -> float:
 
 
 TEST_ACCURACY = Metric(
-    "test accuracy after the last epoch", "points", _last_accuracy, _accuracy, "test accuracy (%)"
+    "test accuracy", "points", _last_accuracy, _accuracy, "test accuracy (%)", 0.0, on_test=True
 )
 TRAINING_ERROR = Metric(
     "training error in the last epoch", "points", _last_training_error, _training_error,
-    "training error (%)", False,
+    "training error (%)", 100.0, False,
 )  # fmt: skip
 EPOCHS_TO_25 = Metric(
-    "time to 25 % training error", "epochs", _epochs_to_25, _training_error, "training error (%)", False
+    "time to 25 % training error",
+    "epochs",
+    _epochs_to_25,
+    _training_error,
+    "training error (%)",
+    float("inf"),
+    False,
 )
 
 
@@ -76,23 +85,50 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     """
     values = np.asarray(differences, float)
     n = len(values)
-    level = NormalDist().cdf(-T975[min(n - 1, 30) - 1] * (n / (n - 1)) ** 0.5)
+    level = scipy.stats.norm.cdf(-scipy.stats.t.ppf(0.975, n - 1) * (n / (n - 1)) ** 0.5)
     draws = np.random.default_rng(0).integers(n, size=(20_000, n))
     low, high = np.quantile(values[draws].mean(1), (level, 1 - level))
     return float(low), float(high)
 
 
+def median_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Interval of the median between two of the sorted values: at least 95 %, whatever they are drawn from.
+
+    The number of values below the true median is binomial. With five values not even the smallest and the largest
+    hold it so often, so from fewer than six the interval is without end.
+    """
+    values = sorted(differences)
+    outside = int(scipy.stats.binom.ppf(0.025, len(values), 0.5))  # left out on each side
+    if not outside:
+        return float("-inf"), float("inf")
+    return values[outside - 1], values[-outside]
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """Side ``a`` less side ``b``: mean difference and its 95 % interval. Prints as a sentence."""
+    """Side ``a`` less side ``b``, paired by seed: the difference and its 95 % interval. Prints as a sentence.
+
+    The difference is the mean over seeds; where a run of either side failed, it is the median. ``images``: how many
+    test images the interval allows for, 0 if it speaks of seeds alone. ``epochs``: the budget, where more of it might
+    change the answer; None where the curves are flat. ``differ``: in what the sides differ, if in more than one thing.
+    """
 
     a: str
     b: str
+    differences: tuple[float, ...]  # one a seed
     difference: float
     low: float
     high: float
-    seeds: int
     metric: Metric
+    failed: tuple[int, int] = (0, 0)  # runs of a and of b
+    images: int = 0
+    epochs: float | None = None
+    differ: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> int:
+        """How many pairs of runs."""
+        return len(self.differences)
 
     @property
     def resolution(self) -> float:
@@ -112,30 +148,64 @@ class Comparison:
 
     def __str__(self) -> str:
         """The verdict."""
-        equal = self.word == "no difference shown"
-        head = (
-            f"{self.word} between {self.a} and {self.b}"
-            if equal
-            else f"{self.a} is {self.word} than {self.b}"
+        shown = self.word != "no difference shown"
+        side = "the side with " if self.differ else ""
+        a, b = side + self.a, side + self.b
+        told = f"{a} is {self.word} than {b}" if shown else f"no difference shown between {a} and {b}"
+        if self.epochs:
+            told += f" within {self.epochs:g} epochs"
+        kind = "median " if any(self.failed) else ""
+        over = f"{self.seeds} seeds" + (f", {self.images:,} images" if self.images else "")
+        told += (
+            f"; {self.metric.name} {kind}{self.difference:+.2f} {self.metric.unit}, 95 % interval {self.low:+.2f} "
+            f"to {self.high:+.2f} ({over})"
         )
-        return (
-            f"{head}; {self.metric.name} {self.difference:+.2f} {self.metric.unit}, 95 % interval "
-            f"{self.low:+.2f} to {self.high:+.2f} ({self.seeds} seeds, paired); the smallest difference these "
-            f"seeds could have shown is {self.resolution:.2f}"
-        )
+        if not shown and self.resolution < float("inf"):
+            told += f"; less than {self.resolution:.2f} could not have been shown"
+        if any(self.failed):
+            trained = [f"{self.seeds - n} of {self.seeds}" for n in self.failed]
+            told += f"; trained at all: {trained[0]} against {trained[1]}"
+        return told
 
     __repr__ = __str__
 
 
-def compare(a: Sequence[dict], b: Sequence[dict], metric: Metric = TEST_ACCURACY) -> Comparison:
+def _images(a: Mapping[int, dict], b: Mapping[int, dict], seeds: Sequence[int], metric: Metric) -> np.ndarray:
+    """Right answers of a less those of b, -1, 0 or 1 (seeds, images), if each run kept which images it got right."""
+    if not metric.on_test or not all("right" in side[seed] for side in (a, b) for seed in seeds):
+        return np.zeros((len(seeds), 0))
+    return np.stack([booleans(a[s]["right"]).astype(int) - booleans(b[s]["right"]) for s in seeds])
+
+
+def compare(
+    a: Sequence[dict],
+    b: Sequence[dict],
+    metric: Metric = TEST_ACCURACY,
+    epochs: float | None = None,
+    differ: Sequence[str] = (),
+) -> Comparison:
     """Runs of two sides (dicts with ``net``, ``seed``, ``rows``), compared on the seeds that both have.
 
+    The interval allows for other seeds and, where the runs kept which test images they got ``right``, for other test
+    images: both halves are added as independent errors are. ``epochs`` and ``differ``: see ``Comparison``.
     Raises ``ValueError`` for fewer than five seeds: an interval from less is wrong too often.
     """
-    one, two = ({run["seed"]: metric.value(run["rows"]) for run in side} for side in (a, b))
+    one, two = ({run["seed"]: run for run in side} for side in (a, b))
     seeds = sorted(one.keys() & two.keys())
     if len(seeds) < 5:
         raise ValueError(f"the two sides share {len(seeds)} seeds: need at least 5 to compare them")
-    differences = [one[seed] - two[seed] for seed in seeds]
-    mean, (low, high) = float(np.mean(differences)), interval(differences)
-    return Comparison(a[0]["net"], b[0]["net"], mean, low, high, len(seeds), metric)
+    pairs = [(metric.of(one[s]), metric.of(two[s])) for s in seeds]
+    differences = [0.0 if x == y else x - y for x, y in pairs]
+    failed = tuple(sum(bool(side[seed].get("failed")) for seed in seeds) for side in (one, two))
+    by_image = _images(one, two, seeds, metric)
+    if any(failed):
+        middle, (low, high) = float(np.median(differences)), median_interval(differences)
+    else:
+        middle, (low, high) = float(np.mean(differences)), interval(differences)
+        if by_image.size:
+            error = 196 * by_image.mean(0).std() / by_image.shape[1] ** 0.5  # 1.96 standard errors, in points
+            low, high = middle - np.hypot(middle - low, error), middle + np.hypot(high - middle, error)
+    return Comparison(
+        a[0]["net"], b[0]["net"], tuple(differences), middle, float(low), float(high), metric, failed,
+        0 if any(failed) else by_image.shape[1], epochs, tuple(differ),
+    )  # fmt: skip

@@ -20,7 +20,7 @@ EXPERIMENTS = {
     "lenet-relu-max-vs-tanh-avg": Experiment(
         "LeNet of 1998 squashed and averaged; lectures draw it with ReLU and max-pooling. Does that change pay?",
         mnist,
-        5000,
+        4500,
         {
             "tanh + avg": _lenet(nn.Tanh, nn.AvgPool2d),
             "tanh + max": _lenet(nn.Tanh, nn.MaxPool2d),
@@ -29,6 +29,6 @@ EXPERIMENTS = {
         },
         (("ReLU + max", "tanh + avg"), ("ReLU + avg", "tanh + avg"), ("tanh + max", "tanh + avg")),
         Recipe(epochs=8, batch=64),
-        rates=(0.02, 0.06, 0.2, 0.6),
+        rates=(0.03, 0.1, 0.3),
     ),
 }

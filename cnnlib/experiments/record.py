@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+import cnnlib
 from cnnlib.costs import trace
 from cnnlib.experiments.experiment import Experiment
-from cnnlib.training import words
+from cnnlib.experiments.search import SEEDS, VALIDATION
+from cnnlib.images import Split
+from cnnlib.training import describe
+
+CODE = ("images", "models", "training", "experiments")  # the rooms whose code can change an outcome
 
 
 def _set(experiment: Experiment) -> str:
@@ -22,26 +29,65 @@ def _set(experiment: Experiment) -> str:
     return f"{data.func.__name__}, all of it" if hasattr(data, "func") else data.__name__
 
 
+def digest(images: Split) -> str:
+    """Of pixels and labels, training and test."""
+    total = hashlib.sha256()
+    for part in images:
+        total.update(part.x.cpu().numpy().tobytes() + part.y.cpu().numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+@cache
+def code_digest() -> str:
+    """Of the source of every room that can change an outcome."""
+    total = hashlib.sha256()
+    for room in CODE:
+        for path in sorted(Path(cnnlib.__file__).with_name(room).glob("*.py")):
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+def instructions() -> dict[str, str]:
+    """The instruction sets that PyTorch's own kernels and oneDNN use here: they decide how sums are rounded."""
+    return {
+        "torch": torch.backends.cpu.get_cpu_capability(),
+        "oneDNN": os.environ.get("ONEDNN_MAX_CPU_ISA", "the best there is"),
+    }
+
+
 def header(name: str, experiment: Experiment, device: torch.device) -> dict:
     """All that fixes the outcome; an unfinished file with another header is not continued."""
     recipe, data, epochs = experiment.recipe, experiment.data(), experiment.epochs()
     image = tuple(data[0].x.shape[1:])
     step = {"momentum": recipe.momentum, "decay": recipe.decay}
     if recipe.optimiser:  # which brings its own
-        step = {"optimiser": words(recipe.optimiser)}
-    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+        step = {"optimiser": describe(recipe.optimiser)}
     return {
         "name": name,
         "question": experiment.question,
-        "data": {"set": _set(experiment), "train": experiment.images, "test": len(data[1])},
+        "data": {
+            "set": _set(experiment), "train": experiment.images, "validation": VALIDATION, "test": len(data[1]),
+            "digest": digest(data),
+        },
         "recipe": {
             "epochs": recipe.epochs, "batch": recipe.batch, **step,
-            "lr": "0 to its peak over a fifth of the run, then to 0", "peaks": list(experiment.rates),
-            **({"channels_last": True} if recipe.channels_last else {}),
+            "lr": "0 to its peak over a fifth of the run, then to 0", "first grid": list(experiment.rates),
+            "search seeds": SEEDS, **({"channels_last": True} if recipe.channels_last else {}),
         },
         "sides": {
             label: {
-                "build": words(side.build), "augment": words(side.augment),
+                "build": describe(side.build), "augment": describe(side.augment),
                 # a step costs three forward passes
                 "budget_macs": round(
                     3 * experiment.images * epochs[label] * trace(side.build(), image).macs
@@ -51,8 +97,10 @@ def header(name: str, experiment: Experiment, device: torch.device) -> dict:
             for label, side in experiment.sides.items()
         },
         **({"views": list(experiment.views)} if experiment.views else {}),
-        "device": f"{device}{threads}",
+        "device": f"{device}, threads: 1" if device.type == "cpu" else f"{device}",
+        "instructions": instructions() if device.type == "cpu" else {},
         "versions": {v.__name__: v.__version__ for v in (torch, np)} | {"python": platform.python_version()},
+        "code": {"version": cnnlib.__version__, "digest": code_digest()},
     }  # fmt: skip
 
 
@@ -71,48 +119,42 @@ def save(path: Path, record: dict) -> None:
 
 
 class Record:
-    """The record of an experiment, ``record``; what ``path`` holds of the same experiment is in it already."""
+    """The record of an experiment, ``content``; what ``path`` holds of the same experiment is in it already.
+
+    Beside the header it holds, a side each, ``step_bytes`` and ``start`` (the spread of each layer's output before
+    training), the ``search``, the ``rates`` chosen, the ``runs``, and which of them ``failed``.
+    """
 
     def __init__(self, name: str, experiment: Experiment, device: torch.device, path: Path) -> None:
         self.path, self.experiment = path, experiment
-        self.record = json.loads(json.dumps(header(name, experiment, device)))
-        fixed, now = set(self.record) - {"sides"}, self.record["sides"]
-        self.record |= {"script": "", "date": date.today().isoformat()}
-        self.record |= {"step_bytes": {}, "search": [], "rates": {}, "runs": []}
+        self.content = json.loads(json.dumps(header(name, experiment, device)))
+        fixed, now = set(self.content) - {"sides"}, self.content["sides"]
+        self.content |= {"script": "", "date": date.today().isoformat(), "processor": processor()}
+        self.content |= {"step_bytes": {}, "start": {}, "search": [], "rates": {}, "runs": [], "failed": []}
         if path.is_file():
             before = json.loads(path.read_text(encoding="utf-8"))
-            if all(before.get(key) == self.record[key] for key in fixed):
+            if all(before.get(key) == self.content[key] for key in fixed):
                 # A side that came in, or changed, starts anew; the others go on.
                 same = {label for label, side in before["sides"].items() if now.get(label) == side}
-                self.record["step_bytes"] = {
-                    k: v for k, v in before.get("step_bytes", {}).items() if k in same
-                }
-                for key in ("search", "runs"):
-                    self.record[key] = [entry for entry in before[key] if entry["net"] in same]
+                for key in ("step_bytes", "start"):
+                    self.content[key] = {k: v for k, v in before[key].items() if k in same}
+                for key in ("search", "runs", "failed"):
+                    self.content[key] = [entry for entry in before[key] if entry["net"] in same]
 
-    def add(self, key: str, entry: dict, line: str) -> None:
+    def add(self, key: str, entry: dict) -> None:
         """One more entry of the search or the runs, in the order that one process would have made them."""
-        self.record[key].append(entry)
-        sides, rates = list(self.experiment.sides), self.experiment.rates
+        self.content[key].append(entry)
+        sides = list(self.experiment.sides)
         if key == "search":
-            self.record[key].sort(key=lambda e: (sides.index(e["net"]), rates.index(e["peak"])))
+            self.content[key].sort(key=lambda e: (sides.index(e["net"]), e["peak"], e["seed"]))
         else:
-            self.record[key].sort(key=lambda e: (e["seed"], sides.index(e["net"])))
+            self.content[key].sort(key=lambda e: (e["seed"], sides.index(e["net"])))
+            failed = [
+                {k: e[k] for k in ("net", "seed", "failed")} for e in self.content["runs"] if e.get("failed")
+            ]
+            self.content["failed"] = failed
         self.save()
-        print(line, flush=True)
 
     def save(self) -> None:
         """Write all there is so far."""
-        save(self.path, self.record)
-
-    def rate(self, label: str) -> float:
-        """The peak rate with which a side did best in the search."""
-        tried = [
-            entry for entry in self.record["search"] if entry["net"] == label and entry["value"] is not None
-        ]
-        if not tried:
-            raise ValueError(
-                f"{label} diverges at each of rates={self.experiment.rates}: it needs lower ones"
-            )
-        sign = 1 if self.experiment.metric.more_is_better else -1
-        return max(tried, key=lambda entry: sign * entry["value"])["peak"]
+        save(self.path, self.content)

@@ -8,8 +8,10 @@ from functools import partial
 
 from cnnlib.experiments import alexnet, ensembles, googlenet, league, lenet, nin, resnet, vgg, zfnet
 from cnnlib.experiments.experiment import Experiment
+from cnnlib.experiments.search import VALIDATION
 
-WHOLE = {"mnist": 60_000, "fashion_mnist": 60_000}  # training images of the sets of which a part is shipped
+# Training images of the sets of which a part is shipped, less those that choose the rate.
+WHOLE = {"mnist": 60_000 - VALIDATION, "fashion_mnist": 60_000 - VALIDATION}
 
 EXPERIMENTS: dict[str, Experiment] = {
     name: experiment

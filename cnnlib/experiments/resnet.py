@@ -51,7 +51,7 @@ EXPERIMENTS = {
         },
         (("B", "A"), ("C", "B"), ("C", "A")),
         Recipe(epochs=6, batch=32, decay=1e-4),
-        rates=(0.03, 0.1),
+        rates=(0.01, 0.03, 0.1),
         equal_macs=True,
     ),
 }

@@ -3,117 +3,47 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from torch import Generator, nn
 
-from cnnlib.experiments import logits
+from cnnlib.experiments import compact, search
 from cnnlib.experiments.experiment import Experiment
+from cnnlib.experiments.job import Job, do, images_of, step_bytes
 from cnnlib.experiments.record import Record
 from cnnlib.experiments.registry import named
-from cnnlib.images import Split
-from cnnlib.measuring import ABSENT, peak_memory, spent
-from cnnlib.training import Diverged, PiecewiseLinear, Recipe, Step, World, seeded, train
-from cnnlib.training import device as find_device
+from cnnlib.experiments.starts import spreads
+from cnnlib.training import find_device, seeded
 
-SEARCH_SEED = 1000  # of the search for each side's rate; the runs that count have seeds 0, 1, ...
+MORE_SEEDS = 10  # as soon as one run fails
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run to make. ``search``: the rate is tried, on four fifths of the images, judged on the fifth."""
+class Draw:
+    """One making of an experiment: where it is stored, and the first seeds of its search and of its runs."""
 
-    experiment: Experiment
-    label: str
-    epochs: float
-    peak: float
+    folder: str
+    search_seed: int
     seed: int
-    search: bool
-    device: torch.device
-
-    def recipe(self) -> Recipe:
-        """The experiment's, with what this run has of its own."""
-        lr, augment = (
-            PiecewiseLinear((0, 0.2, 1), (0, self.peak, 0)),
-            self.experiment.sides[self.label].augment,
-        )
-        return replace(self.experiment.recipe, epochs=self.epochs, lr=lr, augment=augment, seed=self.seed)
-
-    def net(self) -> nn.Module:
-        """A fresh network on its device."""
-        with seeded(self.seed):
-            return self.experiment.sides[self.label].build().to(self.device)
-
-    def images(self) -> Split:
-        """What to learn from and what to be judged on."""
-        learn, judge = _images(self.experiment.data, self.device)
-        learn, cut = learn.take(self.experiment.images), self.experiment.images * 4 // 5
-        return (learn[:cut], learn[cut:]) if self.search else (learn, judge)
-
-    def value(self, done: dict) -> float | None:
-        """What the run is judged by; None if it diverged."""
-        rows = done["rows"]
-        return None if rows is None else float(f"{self.experiment.metric.value(rows):.5g}")
 
 
-@cache
-def _images(data: Callable[[], Split], device: torch.device) -> Split:
-    learn, judge = data()
-    return learn.to(device), judge.to(device)
-
-
-def _do(job: Job) -> dict:
-    """Make one run: net, seed, rows, and the seconds it took, of the clock and of this process; joules, if told."""
-    began, busy, energy = time.perf_counter(), time.process_time(), spent(job.device)
-    net, images = job.net(), job.images()
-    try:
-        rows = [asdict(row) for row in train(net, *images, job.recipe())]
-    except Diverged:
-        if not job.search:
-            raise
-        rows = None
-    short = rows and [
-        {k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in rows
-    ]
-    joules = energy()
-    looks = {} if job.search else job.experiment.views
-    answers = {view: logits.text(look(net, images[1])) for view, look in looks.items()}
-    return {
-        "net": job.label, "seed": job.seed, "rows": short,
-        "wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(time.process_time() - busy, 1),
-        **({"answers": answers} if answers else {}),
-        **({} if joules == ABSENT else {"joules": round(joules, 1)}),
-    }  # fmt: skip
-
-
-def _step_bytes(job: Job) -> int | str:
-    """The most that one training step holds beside the weights and the images."""
-    net, recipe = job.net().train(), job.recipe()
-    if recipe.channels_last:
-        net.to(memory_format=torch.channels_last)
-    images = job.images()[0].take(recipe.batch)
-    step, generator = Step(net, recipe, World()), Generator().manual_seed(0)
-    with seeded(0):
-        return peak_memory(lambda: step(images.x, images.y, 0.0, recipe.batch, generator), job.device)
+FIRST, SECOND = Draw("", 1000, 0), Draw("second", 2000, 100)
 
 
 def _results(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict]]:
     """Each job with its outcome, as they come."""
     if processes == 1:
-        yield from ((job, _do(job)) for job in jobs)
+        yield from ((job, do(job)) for job in jobs)
         return
-    start = (torch.get_num_threads(),)  # as many as here, or sums would be rounded otherwise
     context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, torch.set_num_threads, start) as pool:
-        waiting = {pool.submit(_do, job): job for job in jobs}
+    with ProcessPoolExecutor(processes, context, torch.set_num_threads, (torch.get_num_threads(),)) as pool:
+        waiting = {pool.submit(do, job): job for job in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
@@ -126,55 +56,117 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, dict]]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """On a CPU a sum depends on how many threads share it; one is the number that every machine has."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Making:
+    """An experiment on its way into a record."""
+
+    def __init__(self, experiment: Experiment, record: Record, draw: Draw, devices: list, jobs: int) -> None:
+        self.experiment, self.record, self.draw, self.devices, self.jobs = (
+            experiment,
+            record,
+            draw,
+            devices,
+            jobs,
+        )
+        self.epochs = experiment.epochs()
+
+    def job(self, label: str, peak: float, seed: int, searching: bool, turn: int = 0) -> Job:
+        device = self.devices[turn % len(self.devices)]
+        return Job(self.experiment, label, self.epochs[label], peak, seed, searching, device)
+
+    def make(self, key: str, wanted: Iterable[tuple[str, float, int]]) -> None:
+        """What is wanted, (side, peak, seed), less what the record has."""
+        have = {
+            (e["net"], e["peak"] if key == "search" else None, e["seed"]) for e in self.record.content[key]
+        }
+        left = [w for w in wanted if (w[0], w[1] if key == "search" else None, w[2]) not in have]
+        jobs = [self.job(*w, key == "search", turn) for turn, w in enumerate(left)]
+        for job, done in _results(jobs, self.jobs):
+            value = job.value(done)
+            if key == "search":
+                done = {"net": job.label, "peak": job.peak, "seed": job.seed, "value": value}
+            self.record.add(key, done)
+            what = f"{job.label}, seed {job.seed}, peak rate {job.peak:g}: {value}"
+            print(what + (f" ({done['failed']})" if done.get("failed") else ""), flush=True)
+
+    def about_sides(self) -> None:
+        """The memory of a step, and how each side starts."""
+        for label in self.experiment.sides:
+            if label not in self.record.content["start"]:
+                job = self.job(label, self.experiment.rates[0], self.draw.search_seed, True)
+                self.record.content["step_bytes"][label] = step_bytes(job)
+                with seeded(0):
+                    self.record.content["start"][label] = spreads(job.net(), job.images()[0].x[:256])
+
+    def search(self) -> None:
+        """Try the grid, and let it grow until every side's best lies inside."""
+        seeds = range(self.draw.search_seed, self.draw.search_seed + search.SEEDS)
+        labels, content = list(self.experiment.sides), self.record.content
+        grid, before = self.experiment.rates, ()
+        while grid != before:
+            self.make("search", [(label, peak, seed) for label in labels for peak in grid for seed in seeds])
+            better = self.experiment.metric.more_is_better
+            choices = {x: search.choose(search.values(content["search"], x), better) for x in labels}
+            grid, before = search.grown(grid, choices.values(), self.experiment.rates), grid
+        content["rates"] = {label: choice.rate for label, choice in choices.items()}
+
+    def runs(self, seeds: int) -> None:
+        """The runs that count; more of them where one can fail."""
+        rates, first = self.record.content["rates"], self.draw.seed
+        self.make(
+            "runs",
+            [(x, rates[x], seed) for seed in range(first, first + seeds) for x in self.experiment.sides],
+        )
+        if self.record.content["failed"] and seeds < MORE_SEEDS:
+            self.runs(MORE_SEEDS)
+
+
 def run(
-    name: str, seeds: int = 5, device: str = "cpu", root: str | os.PathLike[str] = ".", jobs: int = 1
+    name: str,
+    seeds: int = 5,
+    device: str = "cpu",
+    root: str | os.PathLike[str] = ".",
+    jobs: int = 1,
+    second: bool = False,
 ) -> Path:
     """Run an experiment and store it as data/runs/NAME.json under ``root``; prints a line after each training run.
 
     ``jobs``: how many runs at once, each in a process of its own; several GPUs take turns. ``NAME-full`` takes all
-    images of the set. Until it is complete it lives in _build/runs/, from where an interrupted experiment goes on.
+    images of the set. ``second``: make it once more, with other seeds and a search of its own, as
+    data/runs/second/NAME.json. Until it is complete it lives in _build/runs/, from where an interrupted experiment
+    goes on.
     """
-    experiment = named(name)
+    experiment, draw = named(name), SECOND if second else FIRST
     if seeds < 5:
         raise ValueError(f"seeds={seeds}: need at least 5, fewer cannot be compared")
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: need at least 1")
-    home = find_device(device)
+    chosen = find_device(device)
     count = torch.cuda.device_count() if device == "cuda" and jobs > 1 else 1
-    homes = [torch.device("cuda", i) for i in range(count)] if count > 1 else [home]
-    book = Record(name, experiment, home, Path(root, "_build", "runs", f"{name}.json"))
-    book.record["script"] = f"cnnlib run {name} --seeds {seeds}"
-    epochs = experiment.epochs()
-
-    def todo(key: str, wanted: list[tuple[str, float, int]]) -> list[Job]:
-        """What is wanted, (side, peak, seed), less what is done."""
-        done = {(e["net"], e["peak"] if key == "search" else e["seed"]) for e in book.record[key]}
-        left = [w for w in wanted if (w[0], w[1] if key == "search" else w[2]) not in done]
-        return [
-            Job(experiment, label, epochs[label], peak, seed, key == "search", homes[i % len(homes)])
-            for i, (label, peak, seed) in enumerate(left)
-        ]
-
-    sides = list(experiment.sides)
-    for label in sides:
-        if label not in book.record["step_bytes"]:
-            job = Job(experiment, label, epochs[label], experiment.rates[0], SEARCH_SEED, False, home)
-            book.record["step_bytes"][label] = _step_bytes(job)
-    search = [(label, peak, SEARCH_SEED) for label in sides for peak in experiment.rates]
-    for job, done in _results(todo("search", search), jobs):
-        entry = {"net": job.label, "peak": job.peak, "seed": job.seed, "value": job.value(done)}
-        book.add("search", entry, f"{job.label}: peak rate {job.peak:g} gives {entry['value']}")
-    book.record["rates"] = {label: book.rate(label) for label in sides}
-    runs = [(label, book.record["rates"][label], seed) for seed in range(seeds) for label in sides]
-    for job, done in _results(todo("runs", runs), jobs):
-        book.add(
-            "runs", done, f"{job.label}, seed {job.seed}: {job.value(done):.2f} in {done['wall_s']:.0f} s"
-        )
-    stored = Path(root, "data", "runs", f"{name}.json")
+    devices = [torch.device("cuda", i) for i in range(count)] if count > 1 else [chosen]
+    record = Record(name, experiment, chosen, Path(root, "_build", "runs", draw.folder, f"{name}.json"))
+    record.content["script"] = f"cnnlib run {name} --seeds {seeds}" + " --second" * second
+    making = _Making(experiment, record, draw, devices, jobs)
+    with _one_thread(chosen):
+        making.about_sides()
+        making.search()
+        making.runs(seeds)
+    stored = Path(root, "data", "runs", draw.folder, f"{name}.json")
     stored.parent.mkdir(parents=True, exist_ok=True)
     if experiment.views:
-        _, judge = _images(experiment.data, home)
-        logits.store(stored.with_suffix(".npz"), book.record["runs"], len(judge.classes))
-    book.save()
-    os.replace(book.path, stored)
+        _, judge = images_of(experiment.data, chosen)
+        compact.store(stored.with_suffix(".npz"), record.content["runs"], len(judge.classes))
+    record.save()
+    os.replace(record.path, stored)
     return stored

@@ -1,4 +1,4 @@
-"""Stored experiments, drawn and judged: ``show(name)``, ``verdict(name)``; ``run(name)`` makes them."""
+"""Stored experiments, drawn and judged: ``show(name)``, ``verdict(name)``, ``check(name)``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import json
 from torch import Tensor
 
 from cnnlib import resources
-from cnnlib.experiments import logits
-from cnnlib.experiments.comparison import Comparison, compare
-from cnnlib.experiments.registry import EXPERIMENTS, named
-from cnnlib.experiments.runner import run
+from cnnlib.experiments import compact
+from cnnlib.experiments.checks import Weakness, compared, weaknesses
+from cnnlib.experiments.comparison import Comparison
+from cnnlib.experiments.registry import named
+from cnnlib.experiments.runner import FIRST, SECOND
 from cnnlib.figures import training_curves
 
-__all__ = ["EXPERIMENTS", "answers", "compare", "judged", "load", "run", "show", "sides", "verdict"]
 
+def load(name: str, second: bool = False) -> dict:
+    """A stored experiment, as it stands in data/runs/NAME.json; ``ValueError`` if it is not there.
 
-# Stored runs
-
-
-def load(name: str) -> dict:
-    """A stored experiment, as it stands in data/runs/NAME.json; ``ValueError`` if it is not there."""
+    ``second``: made once more, with other seeds and a search of its own: data/runs/second/NAME.json.
+    """
     named(name)
-    path = resources.folder() / "runs" / f"{name}.json"
+    path = resources.folder() / "runs" / (SECOND if second else FIRST).folder / f"{name}.json"
     if not path.is_file():
-        raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
+        how = f"cnnlib run {name}" + " --second" * second
+        raise ValueError(f"{path.name} is not in {path.parent}: make it with `{how}`")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -37,7 +37,7 @@ def answers(name: str) -> dict[str, Tensor]:
     path = resources.folder() / "runs" / f"{name}.npz"
     if not path.is_file():
         raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
-    return logits.load(path)
+    return compact.load(path)
 
 
 def sides(stored: dict) -> dict[str, list[dict]]:
@@ -46,20 +46,27 @@ def sides(stored: dict) -> dict[str, list[dict]]:
     return {name: [run for run in stored["runs"] if run["net"] == name] for name in names}
 
 
-def verdict(name: str) -> list[Comparison]:
+def verdict(name: str, second: bool = False) -> list[Comparison]:
     """What the stored runs of an experiment show: a comparison for each of its pairs."""
-    return judged(name, load(name))
+    return judged(name, load(name, second))
 
 
 def judged(name: str, stored: dict) -> list[Comparison]:
     """What a record of an experiment shows, wherever it was read from."""
-    runs, experiment = sides(stored), named(name)
-    return [compare(runs[a], runs[b], experiment.metric) for a, b in experiment.pairs]
+    return compared(sides(stored), named(name))
+
+
+def check(name: str, second: bool = False) -> list[Weakness]:
+    """What is weak about the stored runs of an experiment, in plain words, by the rules of the course's protocol."""
+    return weaknesses(load(name, second), named(name))
 
 
 def show(name: str):
     """The stored curves of an experiment, thin lines single runs, thick lines their mean; returns the Axes."""
     metric = named(name).metric
     stored = sides(load(name)).items()
-    groups = {side: [[metric.curve(row) for row in run["rows"]] for run in runs] for side, runs in stored}
+    groups = {
+        side: [[metric.curve(row) for row in run["rows"]] for run in runs if run["rows"]]
+        for side, runs in stored
+    }
     return training_curves(groups, metric.ylabel)

@@ -15,11 +15,17 @@ EXPERIMENTS = {
         fashion_mnist,
         1500,
         {
-            "small and dense": Side(zfnet.small),
+            "small and dense": Side(partial(zfnet.small, kernel=5, strides=(1, 2))),
+            "large and dense": Side(partial(zfnet.small, kernel=9, strides=(1, 2))),
             "large and coarse": Side(partial(zfnet.small, kernel=9, strides=(2, 1))),
         },
-        (("small and dense", "large and coarse"),),
-        Recipe(epochs=8, batch=32),
-        rates=(0.01, 0.03, 0.06),
+        (
+            ("small and dense", "large and dense"),
+            ("large and dense", "large and coarse"),
+            ("small and dense", "large and coarse"),
+        ),
+        Recipe(epochs=10, batch=32),
+        rates=(0.01, 0.03, 0.1),
+        unequal="a larger window costs more and a longer step less; all see the same images equally often",
     ),
 }

@@ -1,99 +1,34 @@
-"""Experiments: run, interrupted, stored, judged; and the stored ones still say what the pages say."""
+"""Experiments: searched, run, interrupted, stored."""
 
 import json
-import math
 import multiprocessing
 import os
 import signal
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 import cnnlib
 from cnnlib import datasets, runs
-from cnnlib.experiments import comparison, registry, runner, standings
-from cnnlib.experiments import record as book
+from cnnlib.experiments import job, registry, runner, search, standings
+from cnnlib.experiments import record as records
+from cnnlib.experiments.compact import booleans
 from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.registry import EXPERIMENTS
 from cnnlib.images.datasets import Images
 from cnnlib.measuring import instruments
 from cnnlib.training.recipe import Recipe
 
-STORED = sorted(Path(runs.__file__).parents[2].joinpath("data/runs").glob("*.json"))
-STORED = [path for path in STORED if path.stem in EXPERIMENTS]
-
-
-def side(differences, start=50.0):
-    """Runs whose last accuracies are ``start`` plus the differences, in per cent."""
-    return [
-        {"net": "x", "seed": i, "rows": [{"valid_acc": (start + d) / 100}]} for i, d in enumerate(differences)
-    ]
-
-
-def test_verdicts_are_in_words():
-    flat, up = side([0] * 5), side([2.0, 2.5, 1.8, 2.2, 2.1])
-    assert comparison.compare(up, flat).word == "better" and comparison.compare(flat, up).word == "worse"
-    unsure = comparison.compare(side([2, -2, 1, -1, 0.5]), flat)
-    assert unsure.word == "no difference shown" and "smallest difference" in str(unsure)
-    assert comparison.compare(up, flat).difference == pytest.approx(2.12)
-    with pytest.raises(ValueError, match="share 4 seeds"):
-        comparison.compare(up[:4], flat)
-
-
-@given(st.lists(st.floats(-5, 5), min_size=5, max_size=7, unique=True), st.floats(-4, 4))
-@settings(max_examples=40, deadline=None)
-def test_a_difference_is_shown_if_it_is_larger_than_the_smallest_that_could_be(differences, shift):
-    found = comparison.compare(side([d + shift for d in differences]), side([0] * len(differences)))
-    assume(min(abs(found.low), abs(found.high)) > 1e-9)  # an end on zero itself is a matter of rounding
-    assert (found.word != "no difference shown") == (abs(found.difference) > found.resolution)
-
-
-def test_a_lopsided_interval_says_what_it_could_have_shown():
-    """Four seeds level and one broken: the interval reaches far to one side, away from zero."""
-    broken = comparison.compare(side([-1.0, -1.2, -0.9, -1.1, -70.0]), side([0] * 5))
-    assert broken.word == "worse" and broken.resolution < -broken.difference < (broken.high - broken.low) / 2
-
-
-def test_pairing_is_by_seed_not_by_place():
-    flat = side([0, 10, 20, 30, 40])
-    better = list(reversed(side([1, 11, 21, 31, 41])))
-    assert (
-        comparison.compare(better, flat).difference == pytest.approx(1)
-        and comparison.compare(better, flat).word == "better"
-    )
-
-
-def test_the_interval_covers_as_often_as_it_says():
-    """A thousand times five draws around a known mean: the 95 % interval holds it 90 to 97 times in 100."""
-    draw = np.random.default_rng(3)
-    held = 0
-    for _ in range(300):
-        low, high = comparison.interval(draw.normal(1, 2, 5))
-        held += low <= 1 <= high
-    assert 0.89 < held / 300 < 0.98
-
-
-def test_epochs_to_25_reads_between_the_epochs():
-    rows = [{"train_acc": a} for a in (0.5, 0.7, 0.8)]
-    assert comparison.EPOCHS_TO_25.value(rows) == pytest.approx(2.5)
-    assert (
-        comparison.EPOCHS_TO_25.value(rows[:2]) == 2
-        and comparison.EPOCHS_TO_25.value([{"train_acc": 0.9}]) == 1
-    )
-
 
 def images():
-    draw = torch.Generator().manual_seed(0)
-    y = torch.arange(60) % 2
-    x = torch.rand(60, 1, 4, 4, generator=draw) * 0.5
+    """40 to learn from, 500 to choose the rate by, 24 to judge."""
+    draw, count = torch.Generator().manual_seed(0), 40 + search.VALIDATION
+    y = torch.arange(count) % 2
+    x = torch.rand(count, 1, 4, 4, generator=draw) * 0.5
     x[y == 1] += 0.3
-    return Images(x, y, ("dark", "bright")), Images(x[:20], y[:20], ("dark", "bright"))
+    return Images(x, y, ("dark", "bright")), Images(x[:24], y[:24], ("dark", "bright"))
 
 
 def linear():
@@ -106,7 +41,7 @@ def deep():
 
 TINY = Experiment(
     "Is it deep?", images, 40, {"linear": Side(linear), "deep": Side(deep)}, (("deep", "linear"),),
-    Recipe(epochs=2, batch=8), rates=(0.1, 0.5),
+    Recipe(epochs=2, batch=8), rates=(0.03, 0.1, 0.3),
 )  # fmt: skip
 
 
@@ -130,20 +65,61 @@ def test_an_experiment_is_stored_whole_with_its_provenance(tmp_path, tiny):
     path = runs.run(tiny, root=tmp_path)
     record = json.loads(path.read_text())
     assert path == tmp_path / "data/runs/tiny.json" and not list(tmp_path.rglob("_build/runs/*"))
-    assert (
-        len(record["runs"]) == 10
-        and len(record["search"]) == 4
-        and set(record["rates"]) == {"linear", "deep"}
-    )
+    assert len(record["runs"]) == 10 and set(record["rates"]) == {"linear", "deep"}
+    assert {(e["net"], e["seed"]) for e in record["search"]} == {
+        (side, seed) for side in ("linear", "deep") for seed in (1000, 1001, 1002)
+    }
     assert (
         record["script"] == "cnnlib run tiny --seeds 5" and record["versions"]["torch"] == torch.__version__
     )
-    assert record["recipe"]["epochs"] == 2 and record["device"].startswith("cpu")
+    assert record["recipe"]["epochs"] == 2 and record["device"] == "cpu, threads: 1"
+    assert record["instructions"]["torch"] == torch.backends.cpu.get_cpu_capability()
+    assert record["data"]["validation"] == 500 and len(record["data"]["digest"]) == 16
+    assert record["code"]["digest"] == records.code_digest() and record["processor"]
+    assert all(len(booleans(run["right"])) == 24 for run in record["runs"])
+    for run in record["runs"]:
+        assert booleans(run["right"]).mean() == pytest.approx(run["rows"][-1]["valid_acc"], abs=1e-4)
+
+
+def test_the_search_sees_neither_training_nor_test_images(tiny):
+    one = job.Job(TINY, "linear", 2, 0.1, 0, True, torch.device("cpu"))
+    learn, held_out = one.images()
+    _, judge = replace(one, search=False).images()
+    assert (len(learn), len(held_out), len(judge)) == (40, 500, 24)
+    seen = {x.numpy().tobytes() for x in learn.x}
+    assert not seen & {x.numpy().tobytes() for x in held_out.x}
+    with pytest.raises(ValueError, match="images=60: of 540 training images 500 choose the rate"):
+        replace(one, experiment=replace(TINY, images=60)).images()
+
+
+def test_a_second_making_has_other_seeds_and_a_search_of_its_own(tmp_path, tiny):
+    first, second = (json.loads(runs.run(tiny, root=tmp_path, second=s).read_text()) for s in (False, True))
+    assert (tmp_path / "data/runs/second/tiny.json").is_file() and second["script"].endswith(" --second")
+    for key in ("search", "runs"):
+        assert not {e["seed"] for e in first[key]} & {e["seed"] for e in second[key]}
+
+
+def test_where_a_run_fails_there_are_ten(tmp_path, tiny, monkeypatch):
+    """One side stands still: it ends where guessing would, and that is counted and said."""
+    sides = TINY.sides | {"deep": Side(dead)}
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=sides))
+    record = json.loads(runs.run(tiny, root=tmp_path).read_text())
+    assert len(record["runs"]) == 20
+    assert [(e["net"], e["failed"]) for e in record["failed"]] == [("deep", "at chance")] * 10
+    (found,) = runs.judged(tiny, record)
+    assert found.failed == (10, 0) and "0 of 10 against 10 of 10" in str(found)
+
+
+def dead():
+    net = deep()
+    for parameter in net.parameters():
+        nn.init.zeros_(parameter)
+    return net
 
 
 def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monkeypatch):
     whole = without_clock(json.loads(runs.run(tiny, root=tmp_path / "a").read_text()))
-    real, count = runner._do, []
+    real, count = runner.do, []
 
     def stops(*args):
         count.append(args)
@@ -151,18 +127,18 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path, tiny, monk
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runner, "_do", stops)
+    monkeypatch.setattr(runner, "do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path / "b")
     assert not (tmp_path / "b/data/runs").exists()
     count[:] = [None] * 100
     path = runs.run(tiny, root=tmp_path / "b")
-    assert len(count) - 100 == 14 - 7  # 4 of the search and 10 runs, less the 7 done
+    assert len(count) - 100 == len(whole["search"]) + 10 - 7  # less the 7 done
     assert without_clock(json.loads(path.read_text())) == whole
 
 
 def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeypatch):
-    real, count = runner._do, []
+    real, count = runner.do, []
 
     def stops(*args):
         count.append(args)
@@ -170,32 +146,35 @@ def test_another_recipe_does_not_go_on_from_the_old_file(tmp_path, tiny, monkeyp
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runner, "_do", stops)
+    monkeypatch.setattr(runner, "do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path)
     monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, recipe=Recipe(epochs=1, batch=8)))
     count[:] = [None] * 100
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
-    assert len(count) - 100 == 14 and all(len(run["rows"]) == 1 for run in record["runs"])
+    assert len(count) - 100 == len(record["search"]) + 10 and all(
+        len(run["rows"]) == 1 for run in record["runs"]
+    )
 
 
 def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monkeypatch):
-    real, count = runner._do, []
+    real, count = runner.do, []
 
     def stops(*args):
         count.append(args[0].label)
-        if len(count) == 9:
+        if len(count) == 40:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(runner, "_do", stops)
+    monkeypatch.setattr(runner, "do", stops)
     with pytest.raises(KeyboardInterrupt):
         runs.run(tiny, root=tmp_path)
     monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"again": Side(linear)}))
     count[:] = [None] * 100
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
-    assert sorted(count[100:]) == ["again"] * 7 + ["deep"] * 3 + ["linear"] * 3
-    assert len(record["search"]) == 6 and len(record["runs"]) == 15
+    tried = len({e["peak"] for e in record["search"]})
+    assert count[100:].count("again") == 3 * tried + 5 and len(record["runs"]) == 15
+    assert len(count[100:]) == 3 * 3 * tried + 15 - 39
 
 
 def test_several_processes_make_the_same_record(tmp_path, tiny):
@@ -225,7 +204,6 @@ def test_energy_is_kept_where_it_can_be_read(tmp_path, tiny, monkeypatch):
     ticks = iter(range(0, 10**9, 2_500_000))  # microjoules: each reading is 2.5 J after the one before
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
     assert {run["joules"] for run in record["runs"]} == {2.5}
-    assert all("joules" not in run for run in json.loads(STORED[0].read_text())["runs"])
 
 
 def test_the_memory_of_a_step_is_measured_for_each_side(tmp_path, tiny):
@@ -237,7 +215,7 @@ def test_the_memory_of_a_step_is_measured_for_each_side(tmp_path, tiny):
 def test_the_full_form_takes_the_whole_set(monkeypatch):
     few = EXPERIMENTS["alexnet-choices"]
     full = registry.named("alexnet-choices-full")
-    assert (few.images, full.images) == (1500, 60_000) and full.sides == few.sides
+    assert (few.images, full.images) == (1500, 59_500) and full.sides == few.sides
     monkeypatch.setattr(datasets, "fashion_mnist", None)
     assert full.data.keywords == {"full": True} and full.data.func.__name__ == "fashion_mnist"
     monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
@@ -259,7 +237,7 @@ def test_the_league_has_every_family_and_one_budget():
     league = EXPERIMENTS["league"]
     small = [name for name in cnnlib.list_models() if name.endswith("_small")]
     assert list(league.sides) == small
-    header = json.loads(json.dumps(book.header("league", league, torch.device("cpu"))))
+    header = json.loads(json.dumps(records.header("league", league, torch.device("cpu"))))
     budgets = [side["budget_macs"] for side in header["sides"].values()]
     assert max(budgets) <= 1.05 * min(budgets)
     paired = {name for pair in league.pairs for name in pair}
@@ -294,58 +272,11 @@ def test_unknown_experiments_and_few_seeds_are_refused(tiny):
 
 
 def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, rates=(0.1, 1e30)))
+    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"deep": Side(explosive)}))
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
-    assert set(record["rates"].values()) == {0.1}
-    assert {e["peak"]: e["value"] is None for e in record["search"]} == {0.1: False, 1e30: True}
-    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, rates=(1e30,)))
-    with pytest.raises(ValueError, match="linear diverges at each of rates"):
-        runs.run(tiny, root=tmp_path)
+    values = search.values(record["search"], "deep")
+    assert None in values[30.0] and None not in values[record["rates"]["deep"]]
 
 
-# ---- what the pages rest on ----
-
-
-def test_every_experiment_is_stored():
-    assert [path.stem for path in STORED] == sorted(EXPERIMENTS)
-
-
-@pytest.mark.parametrize("path", STORED, ids=lambda p: p.stem)
-def test_a_stored_experiment_is_the_one_that_is_registered(path):
-    """Same sides, images and recipe, budgets equal or a reason why not, five seeds a side; a verdict for each pair."""
-    record, experiment = json.loads(path.read_text()), EXPERIMENTS[path.stem]
-    now = json.loads(json.dumps(book.header(path.stem, experiment, torch.device("cpu"))))
-    assert {k: now[k] for k in ("name", "question", "data", "recipe", "sides")} == {
-        k: record[k] for k in ("name", "question", "data", "recipe", "sides")
-    }
-    budgets = [s["budget_macs"] for s in record["sides"].values()]
-    assert max(budgets) <= 1.05 * min(budgets) or experiment.unequal
-    epochs = experiment.epochs()
-    for name, one in runs.sides(record).items():
-        assert len({run["seed"] for run in one}) >= 5, name
-        assert all(len(run["rows"]) == math.ceil(epochs[name]) for run in one)
-    assert len(runs.verdict(path.stem)) == len(experiment.pairs)
-    assert path.stat().st_size < 160_000  # 15 runs of 60 epochs
-
-
-def test_the_search_gave_each_side_its_best_rate():
-    for path in STORED:
-        record, better = json.loads(path.read_text()), EXPERIMENTS[path.stem].metric.more_is_better
-        for name, chosen in record["rates"].items():
-            tried = {
-                e["peak"]: e["value"] for e in record["search"] if e["net"] == name and e["value"] is not None
-            }
-            best = max(tried.values()) if better else min(tried.values())
-            assert tried[chosen] == best and set(registry.EXPERIMENTS[path.stem].rates) >= set(tried)
-
-
-def test_the_league_gains_a_row_a_chapter():
-    stored = list(json.loads(next(p for p in STORED if p.stem == "league").read_text())["sides"])
-    for i, name in enumerate(stored, 1):
-        assert {row[0] for row in standings.table(until=name).rows} == set(stored[:i])
-    best = [float(row[1].split()[0]) for row in standings.table().rows]
-    assert best == sorted(best, reverse=True)
-    assert [found.a for found in standings.verdicts("vgg_small")] == ["vgg_small"]
-    assert standings.verdicts("lenet_small") == []  # the first answers nobody
-    with pytest.raises(ValueError, match="until='vgg': no such network plays"):
-        standings.table(until="vgg")
+def explosive():
+    return nn.Sequential(nn.Flatten(), *(nn.Linear(16, 16) for _ in range(6)), nn.Linear(16, 2))

@@ -1,4 +1,4 @@
-"""Answers of trained networks, kept small beside a stored experiment: data/runs/NAME.npz.
+"""Answers of trained networks in few bytes: which test images they got right, and logits, data/runs/NAME.npz.
 
 A logit is kept as its distance below the largest one of its image, on a grid that is fine near zero and coarse
 further down: averages, classes and calibration come out the same to a fraction of their spread over seeds.
@@ -15,6 +15,16 @@ from torch import Tensor
 
 STEPS = 20  # a distance d is kept as the whole number nearest to STEPS * sqrt(d)
 DEEPEST = 16.0  # larger distances count as this one: a probability of e^-16
+
+
+def bits(answers: Tensor) -> str:
+    """(N,) booleans -> text of a sixth of N characters, for the record of a run; N is a multiple of eight."""
+    return base64.b85encode(np.packbits(answers.cpu().numpy()).tobytes()).decode()
+
+
+def booleans(text: str) -> np.ndarray:
+    """The booleans (N,) of ``bits``."""
+    return np.unpackbits(np.frombuffer(base64.b85decode(text), np.uint8)).astype(bool)
 
 
 def coded(logits: Tensor) -> np.ndarray:
