@@ -10,7 +10,7 @@ from cnnlib.experiments.comparison import Comparison, compare
 from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.registry import EXPERIMENTS, named
 from cnnlib.experiments.runner import run
-from cnnlib.experiments.stored import answers, check, judged, load, show, sides, verdict
+from cnnlib.experiments.stored import answers, check, intervals, judged, load, show, sides, verdict
 
 __all__ = [
     "Comparison",
@@ -19,6 +19,7 @@ __all__ = [
     "Side",
     "answers",
     "check",
+    "intervals",
     "compare",
     "judged",
     "load",

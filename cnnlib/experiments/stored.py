@@ -6,13 +6,12 @@ import json
 
 from torch import Tensor
 
-from cnnlib import resources
+from cnnlib import figures, resources
 from cnnlib.experiments import compact
 from cnnlib.experiments.checks import Weakness, compared, weaknesses
 from cnnlib.experiments.comparison import Comparison
 from cnnlib.experiments.registry import named
 from cnnlib.experiments.runner import FIRST, SECOND
-from cnnlib.figures import training_curves
 
 
 def load(name: str, second: bool = False) -> dict:
@@ -69,4 +68,20 @@ def show(name: str):
         side: [[metric.curve(row) for row in run["rows"]] for run in runs if run["rows"]]
         for side, runs in stored
     }
-    return training_curves(groups, metric.ylabel)
+    return figures.training_curves(groups, metric.ylabel)
+
+
+def _bars(found: list[Comparison]) -> list[figures.Interval]:
+    return [figures.Interval(f"{c.a} minus {c.b}", c.difference, c.low, c.high, c.differences) for c in found]
+
+
+def intervals(*names: str):
+    """All comparisons of some experiments of one metric, drawn with their intervals and seeds; returns the Axes.
+
+    Below each stands the same comparison with other seeds and a search of its own, where it was made.
+    """
+    metric = named(names[0]).metric
+    first = [found for name in names for found in verdict(name)]
+    made = all((resources.folder() / "runs" / SECOND.folder / f"{name}.json").is_file() for name in names)
+    second = [found for name in names for found in verdict(name, second=True)] if made else []
+    return figures.intervals(_bars(first), _bars(second), f"difference in {metric.name} ({metric.unit})")

@@ -5,6 +5,7 @@ Plots of numbers, pictures of arrays, drawings of networks (``network``, ``block
 """
 
 from cnnlib.figures.diagram import block, network
+from cnnlib.figures.intervals import Interval, intervals
 from cnnlib.figures.listing import source
 from cnnlib.figures.pictures import (
     confusion,
@@ -23,6 +24,7 @@ from cnnlib.figures.style import COLOURS, FAINT, new_axes, styled
 __all__ = [
     "COLOURS",
     "FAINT",
+    "Interval",
     "bars",
     "block",
     "bubbles",
@@ -31,6 +33,7 @@ __all__ = [
     "filters",
     "heatmaps",
     "images",
+    "intervals",
     "layer_costs",
     "lines",
     "network",
