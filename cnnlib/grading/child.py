@@ -22,7 +22,7 @@ from cnnlib.grading import student
 from cnnlib.grading.confine import confine, die_with_parent, forbid_tracing, kill_others, memory_of_others
 from cnnlib.grading.sheet import Sheet, load
 
-MAX_ANSWER = 2**20  # bytes of one line about a probe
+MAX_ANSWER = 2**22  # bytes of one line about a probe
 MAX_SURVEY = 2**23  # the same for the survey, which returns the cells
 MEMORY_POLL = 0.25  # seconds between two looks at what many processes use together
 GRACE = 0.5  # seconds to die in, for a process that has closed its pipe

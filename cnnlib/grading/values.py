@@ -10,10 +10,10 @@ import base64
 import binascii
 import sys
 
-MAX_ITEMS = 10_000  # numbers and texts in one answer, and characters in one text
+MAX_ITEMS = 60_000  # numbers and texts in one answer or tensor
+MAX_TEXT = 10_000  # characters
 MAX_DEPTH = 20
 MAX_BITS = 1_000  # of a whole number
-MAX_ARRAY = 60_000  # numbers in one tensor
 TENSOR = "safetensors"  # {"safetensors": base64} stands for an array
 DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
@@ -44,7 +44,7 @@ def plain(value: object) -> object:
             return value
         if kind is int and value.bit_length() <= MAX_BITS:
             return value
-        if kind is str and len(value) <= MAX_ITEMS:
+        if kind is str and len(value) <= MAX_TEXT:
             return value
         if kind in (int, str):
             raise NotPlain("the returned value is too large")
@@ -55,7 +55,7 @@ def plain(value: object) -> object:
         raise NotPlain(f"a number, a text or a list of them is needed, not {kind.__name__}")
 
     def walk_key(key: object) -> str:
-        if type(key) is not str or len(key) > MAX_ITEMS:
+        if type(key) is not str or len(key) > MAX_TEXT:
             raise NotPlain("the keys of a dict must be texts")
         return key
 
@@ -78,7 +78,7 @@ def as_array(value: object) -> object:
             raise NotPlain("a dense tensor of real numbers is needed") from None
     if not numpy or type(value) is not numpy.ndarray:
         return None
-    if value.size > MAX_ARRAY:
+    if value.size > MAX_ITEMS:
         raise NotPlain("the returned value is too large")
     if value.dtype.name not in DTYPES:
         raise NotPlain(f"a tensor of numbers is needed, not one of {value.dtype.name}")

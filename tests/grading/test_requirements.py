@@ -545,7 +545,7 @@ TENSORS = {
         "torch.set_default_dtype(torch.float64)\n    return F.conv2d(x, weight * links[:, :, None, None], bias)",
         "ok",
     ),
-    "list": ("return F.conv2d(x, weight * links[:, :, None, None], bias).tolist()", "failed"),
+    "list": ("return F.conv2d(x, weight * links[:, :, None, None], bias).tolist()", "ok"),
     "nan": ("return F.conv2d(x, weight, bias) * float('nan')", "failed"),
     "inf": ("return F.conv2d(x, weight, bias) + float('inf')", "failed"),
     "zeros": ("return torch.zeros_like(F.conv2d(x, weight, bias))", "failed"),

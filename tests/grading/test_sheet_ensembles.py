@@ -32,7 +32,9 @@ def test_the_calibration_error_is_the_package_s(text):
     z, y = 2 * torch.randn(300, 6, dtype=torch.float64), torch.randint(6, (300,))
     for count in (1, 4, 15):
         ours = text.reference["calibration_gap"](z.softmax(1), y, count)
-        assert float(ours) == pytest.approx(calibration.expected_calibration_error(calibration.confidence_bins(z, y, count)))
+        assert float(ours) == pytest.approx(
+            calibration.expected_calibration_error(calibration.confidence_bins(z, y, count))
+        )
 
 
 def test_bins_have_gaps_of_both_signs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from cnnlib.grading.compare import judges_lists
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -95,6 +96,7 @@ def totals(filters: list[int], hidden: int, batch: int) -> tuple[int, int]:
     return 12 * params + 4 * batch * kept, macs
 
 
+@judges_lists
 def fits_on_card(value: object, reference: object, inputs: dict) -> str:
     """Five numbers of filters and a number of hidden units that fit the card."""
     if type(value) not in (list, tuple) or len(value) != 2 or type(value[0]) not in (list, tuple):
@@ -106,6 +108,7 @@ def fits_on_card(value: object, reference: object, inputs: dict) -> str:
     return "" if size <= most else f"training takes {size / MIB:,.0f} MiB, the card has {inputs['CARD']:,}"
 
 
+@judges_lists
 def does_enough(value: object, reference: object, inputs: dict) -> str:
     """Fits, and still does as much work as is asked for, with no layer starved."""
     if wrong := fits_on_card(value, reference, inputs):

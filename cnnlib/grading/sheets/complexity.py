@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole
 
@@ -80,6 +80,7 @@ def run_undominated(ns, networks):
     return ns["undominated"]([(name, accuracy, list(costs)) for name, accuracy, costs in networks])
 
 
+@judges_lists
 def right_front(value: object, reference: object, inputs: dict) -> str:
     """Who is there that should not be, or is missing; then the order."""
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
@@ -146,6 +147,7 @@ def pass_seconds(name: str, batch: int) -> float:
     return 4 * params / 1e4 + batch * 2 * macs / 4e6
 
 
+@judges_lists
 def a_service(value: object, reference: object, inputs: dict) -> str:
     """A network of the table, accurate enough, and a batch that fits into memory with it."""
     if type(value) not in (list, tuple) or len(value) != 2:
@@ -164,6 +166,7 @@ def a_service(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def in_time(value: object, reference: object, inputs: dict) -> str:
     """Such a service that keeps up and lets nobody wait too long."""
     if wrong := a_service(value, reference, inputs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from cnnlib.grading.compare import judges_lists
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole
 
@@ -96,6 +97,7 @@ def totals(layers: list[tuple[int, int, int, int]], side: int) -> tuple[int, int
     return side, span.size, macs, params
 
 
+@judges_lists
 def form(layers: object, reference: object, inputs: dict) -> str:
     """Layers that can be built, read every pixel, and put out the map that is asked for."""
     if type(layers) is not list or not 1 <= len(layers) <= 20:
@@ -122,6 +124,7 @@ def form(layers: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def cheap(layers: object, reference: object, inputs: dict) -> str:
     """The right form, and within both budgets."""
     if wrong := form(layers, reference, inputs):
@@ -134,6 +137,7 @@ def cheap(layers: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def wide(layers: object, reference: object, inputs: dict) -> str:
     """The right form, within both budgets, and seeing enough."""
     if wrong := cheap(layers, reference, inputs):

@@ -11,7 +11,7 @@ import io
 from functools import cache
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
 from cnnlib.grading.values import is_whole
 
@@ -66,12 +66,12 @@ def run_team(ns, answers, y, size):
     return ns["honest_team"](torch.tensor(answers, dtype=torch.float64), torch.tensor(y), size)
 
 
+@judges_lists
 def right_team(value: object, reference: object, inputs: dict) -> str:
     """Who is in the team, in which order, and the share that it answers right."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return "two values are needed: the list of members, and a share"
     team, share = value
-    team = team.tolist() if hasattr(team, "tolist") else team
     if not isinstance(team, list | tuple) or not all(is_whole(m, 0) for m in team):
         return "the first value must be a list of whole numbers"
     if len(team) != len(reference[0]):
@@ -100,6 +100,7 @@ def promised(team: list[int]) -> float:
     return sum(n * error for n, error in zip(team, ERROR_OF, strict=True)) / size - ambiguity
 
 
+@judges_lists
 def within_budgets(value: object, reference: object, inputs: dict) -> str:
     """Three numbers of networks, at least one in all, within both budgets."""
     if type(value) not in (list, tuple) or len(value) != 3 or not all(is_whole(n, 0) for n in value):
@@ -114,6 +115,7 @@ def within_budgets(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def good_team(value: object, reference: object, inputs: dict) -> str:
     """Within both budgets, and a low error."""
     if wrong := within_budgets(value, reference, inputs):
@@ -184,6 +186,7 @@ def run_training(ns, x=None, y=None, new=None):
     return ns["train_team"](images[0], torch.tensor(drawn["y"]), images[1])
 
 
+@judges_arrays
 def members(value: object, reference: object, inputs: dict) -> str:
     """Probabilities of three to eight members."""
     import numpy as np
@@ -198,6 +201,7 @@ def members(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_arrays
 def differ(value: object, reference: object, inputs: dict) -> str:
     """Members whose average wins something."""
     if wrong := members(value, reference, inputs):
@@ -208,6 +212,7 @@ def differ(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_arrays
 def learned(value: object, reference: object, inputs: dict) -> str:
     """Such members, and an average that is right often enough."""
     if wrong := differ(value, reference, inputs):

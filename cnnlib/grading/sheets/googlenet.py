@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -39,6 +39,7 @@ def run_paths(ns, x, layers):
     return ns["four_paths"](torch.tensor(x), *pairs)
 
 
+@judges_arrays
 def path_by_path(value: object, reference: object, inputs: Inputs) -> str:
     """What is wrong with the stack, and in which of its four parts."""
     import numpy as np
@@ -92,6 +93,7 @@ def run_unseen(ns, x, weight):
     return ns["unseen_part"](torch.tensor(x, dtype=torch.float64), torch.tensor(weight, dtype=torch.float64))
 
 
+@judges_arrays
 def invisible(value: object, reference: object, inputs: Inputs) -> str:
     """What is wrong with the unseen part: is it seen after all, or is it not all of it?"""
     import numpy as np
@@ -132,6 +134,7 @@ def macs(row: list[int]) -> int:
     return SIDE**2 * (points + 9 * reduce3 * c3 + 25 * reduce5 * c5)
 
 
+@judges_lists
 def right_form(value: object, reference: object, inputs: Inputs) -> str:
     """Six widths, as many channels out as asked for, reductions not too thin."""
     if (
@@ -152,6 +155,7 @@ def right_form(value: object, reference: object, inputs: Inputs) -> str:
     return ""
 
 
+@judges_lists
 def thin_enough(value: object, reference: object, inputs: Inputs) -> str:
     """The right form, within the budget."""
     if wrong := right_form(value, reference, inputs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -43,6 +43,7 @@ def run_partial(ns, x, weight, bias, links, what):
     return weight.grad
 
 
+@judges_arrays
 def right_gradient(value: object, reference: object, inputs: dict) -> str:
     """What is wrong with a gradient, above all whether it reaches a weight that is not there."""
     if value is None:
@@ -109,6 +110,7 @@ def totals(c1: int, c3: int, c5: int, f6: int) -> tuple[int, int]:
     return sum(weights) + c1 + c3 + c5 + f6 + 10, macs
 
 
+@judges_lists
 def within_budget(value: object, reference: object, inputs: dict) -> str:
     """Four widths within both budgets."""
     if type(value) not in (list, tuple) or len(value) != 4:
@@ -123,6 +125,7 @@ def within_budget(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def well_spent(value: object, reference: object, inputs: dict) -> str:
     """Within both budgets, with enough maps in C3, and hardly a parameter unspent."""
     if wrong := within_budget(value, reference, inputs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -29,6 +29,7 @@ def run_convs(ns, x, layers, kernel):
 
     x = torch.tensor(x)
     for weight, bias in ns["as_convs"]([(torch.tensor(w), torch.tensor(b)) for w, b in layers], kernel):
+        weight, bias = (v if v is None else torch.as_tensor(v, dtype=torch.float32) for v in (weight, bias))
         x = torch.nn.functional.conv2d(x, weight, bias).relu()
     return x
 
@@ -53,6 +54,7 @@ def run_evidence(ns, features, weight, bias):
     return ns["evidence"](torch.tensor(features), torch.tensor(weight), torch.tensor(bias))
 
 
+@judges_arrays
 def adds_up(value: object, reference: object, inputs: Inputs) -> str:
     """What is wrong with the maps, above all whether their means are the scores."""
     import numpy as np
@@ -152,6 +154,7 @@ def right_share(layers: list, seed: int) -> tuple[float, int]:
 def learned(least: int):
     """A judge: within the budget, and at least ``least`` per cent of new images right."""
 
+    @judges_arrays
     def judge(value: object, reference: object, inputs: Inputs) -> str:
         layers, wrong = head_of(value)
         if wrong:
@@ -195,6 +198,7 @@ def totals(rows: list[list[int]]) -> tuple[int, int, int]:
     return params, *macs
 
 
+@judges_lists
 def affordable(value: object, reference: object, inputs: Inputs) -> str:
     """Nine widths within both budgets, no layer starved."""
     if (
@@ -219,6 +223,7 @@ def affordable(value: object, reference: object, inputs: Inputs) -> str:
     return ""
 
 
+@judges_lists
 def looks_hard(value: object, reference: object, inputs: Inputs) -> str:
     """Affordable, with enough filters in every window and enough work in the perceptrons."""
     if wrong := affordable(value, reference, inputs):

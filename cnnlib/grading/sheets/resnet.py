@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -168,6 +168,7 @@ def run_fit(ns, depth, **drawn):
         return judged(torch.tensor(case["images"]))
 
 
+@judges_arrays
 def learned(value: object, reference: object, inputs: dict) -> str:
     """Whether the largest score is that of the right class often enough. The classes were never in the process."""
     images = inputs.get("images") or deep_case(Random(inputs["depth"]), inputs["depth"])["images"]
@@ -217,6 +218,7 @@ def stage_totals(stages: list[tuple[str, int]]) -> dict[str, int]:
     }
 
 
+@judges_lists
 def affordable(value: object, reference: object, inputs: dict) -> str:
     """Three stages within three budgets."""
     if type(value) not in (list, tuple) or len(value) != 3:
@@ -233,6 +235,7 @@ def affordable(value: object, reference: object, inputs: dict) -> str:
     return ""
 
 
+@judges_lists
 def deep_enough(value: object, reference: object, inputs: dict) -> str:
     """Within the budgets, as deep as asked, and no stage of a single block."""
     if wrong := affordable(value, reference, inputs):

@@ -6,7 +6,7 @@ import io
 from functools import cache
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
@@ -162,6 +162,7 @@ def right_share(weight, bias) -> tuple[float, int]:
 def reads_digits(least: int):
     """A judge: at least ``least`` per cent of the test images right."""
 
+    @judges_arrays
     def judge(value: object, reference: object, inputs: Inputs) -> str:
         import numpy as np
 
@@ -202,6 +203,7 @@ def totals(stacks: list[list[int]]) -> tuple[int, int]:
     return macs, outputs
 
 
+@judges_lists
 def sees_as_much(value: object, reference: object, inputs: Inputs) -> str:
     """Five stacks of odd windows that see what the five windows saw, within the MACs."""
     if type(value) not in (list, tuple) or len(value) != len(LAYERS):
@@ -217,6 +219,7 @@ def sees_as_much(value: object, reference: object, inputs: Inputs) -> str:
     return "" if macs <= most else f"the stacks need {macs:,} MACs, {most:,} are allowed"
 
 
+@judges_lists
 def keeps_few(value: object, reference: object, inputs: Inputs) -> str:
     """Sees as much, within the MACs and within the memory."""
     if wrong := sees_as_much(value, reference, inputs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from cnnlib.grading.compare import same
+from cnnlib.grading.compare import judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_number
 
@@ -118,7 +118,6 @@ def gain(window: list[float], periods: float) -> float:
 
 def window_of(value: object, inputs: Inputs) -> tuple[list[float], str]:
     """The numbers of a window, or what is wrong with its form."""
-    value = value.tolist() if hasattr(value, "dtype") and len(value.shape) == 1 else value
     if type(value) is not list or not value or not all(is_number(v) and math.isfinite(v) for v in value):
         return [], "before_step() must return a list of numbers"
     if len(value) > (most := 3 * inputs["STEP"] - 1):
@@ -126,6 +125,7 @@ def window_of(value: object, inputs: Inputs) -> tuple[list[float], str]:
     return value, ""
 
 
+@judges_lists
 def keeps_slow(value: object, reference: object, inputs: Inputs) -> str:
     """Plain grey stays as it is, and slow waves come through."""
     window, wrong = window_of(value, inputs)
@@ -142,6 +142,7 @@ def keeps_slow(value: object, reference: object, inputs: Inputs) -> str:
     return ""
 
 
+@judges_lists
 def stops_fine(value: object, reference: object, inputs: Inputs) -> str:
     """Slow waves come through, and those that the step would fold do not."""
     if wrong := keeps_slow(value, reference, inputs):
