@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV ?= .venv
 SITE_VENV ?= .venv-site
 
-.PHONY: help book test run notebooks bench clean
+.PHONY: help book test check run notebooks bench clean
 
 help:
 	@echo "make book       build the site from the stored outputs and open it (about a minute the first time)"
 	@echo "make test       every check: notebooks, package, book, browser; ARGS=... goes to pytest"
+	@echo "make check      the quick ones, for every day: ruff, notebooks in step, tests of less than half a second"
 	@echo "make run        execute every chapter again, two at a time"
 	@echo "make notebooks  execute only the chapters whose code changed"
 	@echo "make bench      time and memory against other people's tools, side by side; rows to _build/bench.json"
@@ -26,6 +27,9 @@ environment:
 
 test: environment
 	$(VENV)/bin/python tools/run_tests.py $(ARGS)
+
+check: environment
+	$(VENV)/bin/python tools/run_tests.py --quick $(ARGS)
 
 run: environment
 	$(VENV)/bin/python tools/sync_notebooks.py --force

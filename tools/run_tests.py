@@ -2,29 +2,58 @@
 
 python tools/run_tests.py            all of them
 python tools/run_tests.py -k lenet   some
+python tools/run_tests.py --quick    what takes less than half a second each: no browser, no notebook, no long training
 """
 
 import os
 import subprocess
 import sys
-from pathlib import Path
+import time
 
-ROOT = Path(__file__).resolve().parents[1]
-# One thread a process: two notebooks run at once, and threads that wait by spinning would slow both tenfold.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
-PYTEST = [
-    *("pytest", "tests", "chapters", "--nbval", "--nbval-current-env"),
-    *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg", "-n", "2", "--dist", "loadfile"),
+# One thread a process: two tests run at once, and threads that wait by spinning would slow both tenfold.
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+import pytest  # noqa: E402
+from book import ROOT  # noqa: E402
+from durations import RECORD, Durations  # noqa: E402
+
+STEPS = {"notebooks in step": ["tools/sync_notebooks.py", "--check"], "ruff": ["-m", "ruff", "check"]}
+PYTEST = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+ALL = [
+    "tests",
+    "chapters",
+    "--nbval",
+    "--nbval-current-env",
+    "--nbval-sanitize-with",
+    "tests/nbval_sanitize.cfg",
 ]
+QUICK = ["tests", "-m", "not nightly and not slow"]
+
+
+def clock(seconds):
+    return f"{seconds // 60:3.0f} min {seconds % 60:04.1f} s"
 
 
 def main(arguments):
-    steps = [["tools/sync_notebooks.py", "--check"], ["-m", "ruff", "check"], ["-m", *PYTEST, *arguments]]
-    failed = []
-    for step in steps:
-        done = subprocess.run([sys.executable, *step], cwd=ROOT, env=os.environ | ENVIRONMENT, check=False)
-        if done.returncode:
-            failed.append(" ".join(step[:3]))
+    os.chdir(ROOT)
+    quick, rest = "--quick" in arguments, [word for word in arguments if word != "--quick"]
+    failed, rows, begun = [], [], time.monotonic()
+    for name, step in STEPS.items():
+        start = time.monotonic()
+        if subprocess.run([sys.executable, *step], check=False).returncode:
+            failed.append(name)
+        rows.append((name, "", time.monotonic() - start))
+    times = Durations()
+    if code := pytest.main([*(QUICK if quick else ALL), *PYTEST, *rest], plugins=[times]):
+        failed.append("pytest")
+    print(f"\n{'part':24} {'tests':>6}  time, where two tests run at once")
+    for name, tests, seconds in [*rows, *times.parts()]:
+        print(f"{name:24} {tests:>6}  {clock(seconds)}")
+    print(
+        f"{'all, on the clock':24} {sum(n for _, n, _ in times.parts()):>6}  {clock(time.monotonic() - begun)}"
+    )
+    if not (quick or rest or code) and times.write():
+        print(f"{RECORD.relative_to(ROOT)} has changed: commit it")
     return f"Failed: {', '.join(failed)}" if failed else 0
 
 
