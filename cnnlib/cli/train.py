@@ -123,7 +123,7 @@ def _from_file(args: argparse.Namespace):
 
     state, size = checkpoint.load(args.weights), models.image_shape(args.name)[-1]
     normalisation = state.get("normalisation") or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-    classes = state["images"]["classes"] if "images" in state else None
+    classes = state["training"]["classes"] if "training" in state else None
     images = _evaluation_images(args, classes, centre_crop(resize_side(size), size), normalisation)
     net = _build_for(args.name, images)
     try:

@@ -5,6 +5,7 @@ Sources and terms of what is shipped: ``data/LICENSES.md``.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -91,8 +92,11 @@ class Images:
             yield self.x[index], self.y[index]
 
     def fingerprint(self) -> dict[str, object]:
-        """What a checkpoint remembers of the images it was trained on."""
-        return {"count": len(self), "classes": list(self.classes)}
+        """What a checkpoint remembers of the images it was trained on: number, classes and a digest."""
+        total = hashlib.sha256()
+        for part in (self.x, self.y):
+            total.update(part.cpu().contiguous().numpy())
+        return {"count": len(self), "classes": list(self.classes), "digest": total.hexdigest()[:16]}
 
     def normalisation(self) -> dict[str, Tensor]:
         """What is taken off the pixels and what they are divided by: nothing."""

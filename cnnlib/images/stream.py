@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +13,9 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 Transform = Callable[[Image.Image, Generator], Tensor]  # an image -> float32 (C, H, W) in [0, 1]
+
+
+DIGEST_SAMPLE = 256  # images that are read for the digest of a data set which brings none
 
 
 class Dataset(Protocol):
@@ -99,8 +103,19 @@ class Stream:
         return len(self.classes) - 1
 
     def fingerprint(self) -> dict[str, object]:
-        """What a checkpoint remembers of the images it was trained on."""
-        return {"count": len(self), "classes": list(self.classes)}
+        """What a checkpoint remembers of the images it was trained on: number, classes and a digest.
+
+        The digest is the data set's own, or of images spread over it, since to read all of a large set takes long.
+        """
+        digest = self.dataset.digest() if hasattr(self.dataset, "digest") else self._sample_digest()
+        return {"count": len(self), "classes": list(self.classes), "digest": digest}
+
+    def _sample_digest(self) -> str:
+        total = hashlib.sha256()
+        for i in range(0, len(self), len(self) // DIGEST_SAMPLE + 1):
+            image, label = self.dataset[i]
+            total.update(f"{image.size} {label}\n".encode() + image.tobytes())
+        return total.hexdigest()[:16]
 
     def normalisation(self) -> dict[str, Tensor]:
         """What is taken off the pixels and what they are divided by; the network is used with the same."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,10 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import torch
 from torch import Tensor, nn
 
-FORMAT = 1
+from cnnlib.images import Images, Stream
+from cnnlib.training.recipe import Recipe, describe
+
+FORMAT = 2
 PathLike = str | os.PathLike[str]
 
 
@@ -25,7 +29,7 @@ def fingerprint(net: nn.Module) -> str:
 
 @contextmanager
 def _atomic_path(path: Path) -> Iterator[Path]:
-    """PathLike to write first; what goes wrong is differences, and nothing of it stays."""
+    """Where to write first; an error says what failed, and nothing of it stays."""
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,11 +55,24 @@ def save(path: PathLike, state: dict) -> None:
 
     Raises ``ValueError`` if it cannot be written; the file before stays.
     """
-    content = io.BytesIO()
-    torch.save(state | {"format": FORMAT}, content)
+    buffer = io.BytesIO()
+    torch.save(state | {"format": FORMAT}, buffer)
+    put_back(path, buffer.getbuffer())
+
+
+def content(path: PathLike) -> bytes | None:
+    """What is in the file, for ``put_back``; None where no file is."""
+    return Path(path).read_bytes() if Path(path).exists() else None
+
+
+def put_back(path: PathLike, content: bytes | memoryview | None) -> None:
+    """Make ``content`` that of the file, in one go; None removes it."""
+    if content is None:
+        Path(path).unlink(missing_ok=True)
+        return
     with _atomic_path(Path(path)) as part:
         with part.open("wb") as file:
-            file.write(content.getbuffer())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a crash of the machine could leave the new name on old blocks
         os.replace(part, path)
@@ -87,8 +104,22 @@ def load(path: PathLike) -> dict:
     return state
 
 
+def identity(
+    net: nn.Module, recipe: Recipe, train_set: Images | Stream, valid_set: Images | Stream
+) -> dict[str, object]:
+    """What a run is a run of, and its file must agree with; with the preparation of images that the weights need."""
+    return {
+        "network": fingerprint(net),
+        "recipe": recipe.describe(),
+        "training": train_set.fingerprint() | {"transform": describe(getattr(train_set, "transform", None))},
+        "validation": valid_set.fingerprint()
+        | {"transform": describe(getattr(valid_set, "transform", None))},
+        "normalisation": train_set.normalisation(),
+    }
+
+
 def resume(path: PathLike, identity: dict) -> dict | None:
-    """The run so far, or None where no file is. ``identity``: fingerprint of the network, recipe, images.
+    """The run so far, or None where no file is.
 
     Raises ``ValueError`` if the file is damaged or belongs to another network, recipe or set of images.
     """
@@ -100,13 +131,23 @@ def resume(path: PathLike, identity: dict) -> dict | None:
     advice = "give another path, or delete the file to start anew"
     if state["network"] != identity["network"]:
         raise ValueError(f"{path} belongs to another network: {advice}")
-    for what in ("recipe", "images"):
-        then, now = state[what], identity[what]
-        other = [name for name in now if then.get(name) != now[name]]
+    for part, name in (
+        ("recipe", "recipe"),
+        ("training", "training images"),
+        ("validation", "validation images"),
+    ):
+        then, now = state[part], identity[part]
+        other = [key for key in now if then.get(key) != now[key]]
         if other:
-            differences = ", ".join(f"{name} was {then.get(name)} and is {now[name]}" for name in other)
-            raise ValueError(f"{path} belongs to a run with other {what} ({differences}): {advice}")
+            differences = ", ".join(
+                f"{key} was {_short(then.get(key))} and is {_short(now[key])}" for key in other
+            )
+            raise ValueError(f"{path} belongs to a run with other {name} ({differences}): {advice}")
     return state
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(str(value), 80, placeholder=" …")
 
 
 def weights(path: PathLike) -> dict[str, Tensor]:

@@ -40,6 +40,22 @@ class World:
             dist.all_reduce(sums)
         return sums
 
+    def highest(self, value: int) -> int:
+        """The highest of the numbers that the processes have."""
+        if self.size == 1:
+            return value
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        found = torch.tensor(value, device=device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    def gather(self, value: object) -> list:
+        """What each process has, in the order of their ranks."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
+
     def sync_buffers(self, net: nn.Module) -> None:
         """All take the running statistics of rank 0, so that all validate one and the same network."""
         if self.size > 1:

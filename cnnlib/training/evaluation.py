@@ -13,6 +13,7 @@ from cnnlib.images import Images, Stream
 from cnnlib.resources import progress_bar
 from cnnlib.training import out_of_memory
 from cnnlib.training.distributed import World
+from cnnlib.training.step import autocast
 
 Source = Images | Stream
 ALONE = World()
@@ -64,7 +65,9 @@ def device_of(net: nn.Module) -> torch.device:
     return next(net.parameters()).device
 
 
-def _outputs(net: nn.Module, images: Source, batch: int, world: World) -> tuple[Tensor, Tensor]:
+def _outputs(
+    net: nn.Module, images: Source, batch: int, amp: bool = False, world: World = ALONE
+) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) and labels (N,) of this process's part of the images."""
     if not len(images):
         raise ValueError("images is empty: need at least one image")
@@ -74,9 +77,9 @@ def _outputs(net: nn.Module, images: Source, batch: int, world: World) -> tuple[
     batches = images.batches(indices, 0)
     logits, labels = [], []
     bar = progress_bar(batches, desc="evaluation", total=len(indices), disable=not world.is_main or None)
-    with evaluating(net), bar:
+    with evaluating(net), bar, autocast(device, amp):
         for x, y in bar:
-            logits.append(net(x.to(device)))
+            logits.append(net(x.to(device)).float())
             labels.append(y.to(device))
     return torch.cat(logits), torch.cat(labels)
 
@@ -84,13 +87,18 @@ def _outputs(net: nn.Module, images: Source, batch: int, world: World) -> tuple[
 def predict(net: nn.Module, images: Source, batch: int = 512) -> Tensor:
     """What the network puts out for each image: (N, classes), on its device. Changes nothing."""
     advice = f"lower batch={batch}"
-    return out_of_memory.call_with_advice(lambda: _outputs(net, images, batch, World())[0], advice)
+    return out_of_memory.call_with_advice(lambda: _outputs(net, images, batch)[0], advice)
 
 
-def evaluate(net: nn.Module, images: Source, batch: int = 512, world: World = ALONE) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy over all images, each process of ``world`` with its part. Changes nothing."""
+def evaluate(
+    net: nn.Module, images: Source, batch: int = 512, amp: bool = False, world: World = ALONE
+) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy over all images; changes nothing.
+
+    ``amp`` computes in half precision. Each process of ``world`` takes its part, in batches of ``batch``.
+    """
     advice = f"lower batch={batch} of evaluate"
-    logits, y = out_of_memory.call_with_advice(lambda: _outputs(net, images, batch, world), advice)
+    logits, y = out_of_memory.call_with_advice(lambda: _outputs(net, images, batch, amp, world), advice)
     loss, right = F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()
     loss, right = world.all_reduce(torch.stack([loss, right.to(loss.dtype)])).tolist()
     return loss / len(images), right / len(images)

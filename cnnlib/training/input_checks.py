@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from cnnlib.images import Images, Stream
 from cnnlib.models import WrongImageError
+from cnnlib.resources import progress_bar
+from cnnlib.training.distributed import World
 
 
 def count_outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
@@ -67,3 +69,15 @@ def check_batch(net: nn.Module, batch: int, count: int, processes: int = 1) -> N
             else "need one image"
         )
         raise ValueError(f"batch={batch}: {need}{' in each process' if processes > 1 else ''}")
+
+
+def check_readable(images: Images | Stream, world: World, batch: int, progress: bool) -> None:
+    """Raises ``ValueError`` naming an image that cannot be read: better now than after the first epoch."""
+    if isinstance(images, Images):
+        return
+    indices = [part for part in world.shard(torch.arange(len(images))).split(batch) if len(part)]
+    batches = images.batches(indices, 0)
+    for _ in progress_bar(
+        batches, desc="reading validation images", total=len(indices), disable=not progress or None
+    ):
+        pass

@@ -12,23 +12,28 @@ are a ``Stream``, read by workers. Under ``torchrun`` the same call trains on se
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from math import ceil, isfinite
+from pathlib import Path
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import nn
 
-from cnnlib.resources import progress_bar
 from cnnlib.training import checkpoint as checkpoints
 from cnnlib.training import input_checks, out_of_memory
 from cnnlib.training.distributed import World, current_world
-from cnnlib.training.evaluation import Source, device_of, evaluate, evaluating, seeded
+from cnnlib.training.epoch_pass import EpochPass, diverged, held_signals
+from cnnlib.training.evaluation import Source, device_of, evaluate, evaluating
 from cnnlib.training.recipe import Diverged, Epoch, Recipe
 from cnnlib.training.step import Step
 
 LOSS_CHECK_INTERVAL = 100  # steps from one look at the losses to the next: to look is to wait for a GPU
+AGREEMENT_INTERVAL = 10  # steps from one moment to the next when several processes agree to save or to stop
+SAVE_INTERVAL = 600  # seconds from one checkpoint within an epoch to the next
 
 
 def train(
@@ -41,30 +46,29 @@ def train(
 ) -> Iterator[Epoch]:
     """Train ``net`` in place, on the device it is on, and give a row after each epoch.
 
-    Between rows and afterwards, also if you stop early, the network is in evaluation mode. ``progress`` shows
-    a bar in a terminal or an open notebook. ``checkpoint``: a file that is written after each epoch;
-    if it is there already, the run goes on from it and gives its rows again first, so that an interrupted run
-    ends in the same rows and weights as one that was not. Raises ``ValueError`` at once for images, settings or a
-    file that do not fit the network, and ``Diverged`` naming step and rate when the loss stops being finite.
+    Between rows and afterwards, also if you stop early, the network is in evaluation mode. ``progress`` shows a bar
+    in a terminal or an open notebook. ``checkpoint``: a file that is written every ten minutes, at the end of an epoch
+    before it is validated and after, and when SIGINT or SIGTERM end the program; if it is there already, the run goes
+    on from it and gives its rows again first, so that an interrupted run ends in the same rows and weights as one
+    that was not. Raises ``ValueError`` at once for images, settings or a file that do not fit the network, and for
+    validation images that cannot be read; ``Diverged`` naming step and rate when the loss stops being finite.
     """
     with evaluating(net):
         input_checks.check_set(net, train_set, "train_set")
         input_checks.check_set(net, valid_set, "valid_set")
     world, device = current_world(), device_of(net)
     input_checks.check_batch(net, recipe.batch, len(train_set), world.size)
-    identity = {
-        "network": checkpoints.fingerprint(net),
-        "recipe": recipe.describe(),
-        "images": train_set.fingerprint(),
-        "normalisation": train_set.normalisation(),
-    }
-    saved = checkpoints.resume(checkpoint, identity) if checkpoint is not None else None
-    if checkpoint is not None and world.is_main:
-        checkpoints.check_writable(checkpoint)
+    identity, saved = {}, None
+    if checkpoint is not None:
+        identity = checkpoints.identity(net, recipe, train_set, valid_set)
+        saved = checkpoints.resume(checkpoint, identity)
+        if world.is_main:
+            checkpoints.check_writable(checkpoint)
     if recipe.channels_last:
         net.to(memory_format=torch.channels_last)
-    run = _Run(net, train_set.to(device), valid_set.to(device), recipe, world, progress and world.is_main)
-    return run.epochs(checkpoint, identity, saved)
+    file = checkpoint if checkpoint is None else Path(checkpoint)
+    run = _Run(net, train_set.to(device), valid_set.to(device), recipe, world, file, identity)
+    return run.epochs(saved, progress and world.is_main)
 
 
 class _Run:
@@ -77,27 +81,36 @@ class _Run:
         valid_set: Source,
         recipe: Recipe,
         world: World,
-        progress: bool,
+        file: Path | None,
+        identity: dict[str, object],
     ) -> None:
-        self.net, self.train_set, self.valid_set, self.recipe = net, train_set, valid_set, recipe
-        self.world, self.progress = world, progress
+        self.net, self.train_set, self.valid_set, self.recipe, self.world = (
+            net,
+            train_set,
+            valid_set,
+            recipe,
+            world,
+        )
+        self.file, self.identity = file, identity
         self.step = Step(net, recipe, world)
+        self.rows: list[dict[str, object]] = []
+        self.seconds = 0.0  # of the epoch, before it was interrupted
 
-    def epochs(
-        self, checkpoint: checkpoints.PathLike | None, identity: dict[str, object], saved: dict | None
-    ) -> Iterator[Epoch]:
-        rows = []
+    def epochs(self, saved: dict | None, progress: bool) -> Iterator[Epoch]:
+        part = None
         if saved is not None:
             self.step.restore(saved)
-            rows = saved["rows"]
+            self.rows, part = saved["rows"], saved["pass"]
         self.net.eval()
-        for row in rows[:]:
+        for row in self.rows[:]:
             yield from self._with_average(Epoch(**row))
-        for epoch in range(len(rows), ceil(self.recipe.epochs)):
-            row = self._epoch(epoch)
-            rows.append(asdict(row))
-            if checkpoint is not None and self.world.is_main:
-                checkpoints.save(checkpoint, identity | {"rows": rows} | self.step.state())
+        if len(self.rows) < self.recipe.epochs:
+            input_checks.check_readable(self.valid_set, self.world, self.recipe.batch, progress)
+        for epoch in range(len(self.rows), ceil(self.recipe.epochs)):
+            row = self._epoch(epoch, part, progress)
+            part = None
+            self.rows.append(asdict(row))
+            self._save(None)
             yield from self._with_average(row)
 
     def _with_average(self, row: Epoch) -> Iterator[Epoch]:
@@ -108,75 +121,77 @@ class _Run:
         if self.step.ema and row.epoch < self.recipe.epochs:
             self.step.ema.exchange(self.net)
 
-    def _epoch(self, epoch: int) -> Epoch:
-        start = time.perf_counter()
+    def _save(self, part: dict[str, object] | None) -> None:
+        """Write the checkpoint; ``part`` is the state of a pass that is not over, or not yet validated."""
+        if self.file is not None and self.world.is_main:
+            checkpoints.save(self.file, self.identity | {"rows": self.rows, "pass": part} | self.step.state())
+
+    def _epoch(self, epoch: int, saved: dict | None, progress: bool) -> Epoch:
+        start = time.perf_counter() - (saved["seconds"] if saved else 0)
         advice = f"lower batch={self.recipe.batch} of the recipe"
-        self.net.train()
+        keeps = self.file is not None and self.world.is_main
+        last_good = checkpoints.content(self.file) if keeps else None
         try:
-            loss, accuracy, rate = out_of_memory.call_with_advice(lambda: self._pass(epoch), advice)
+            loss, accuracy, rate = out_of_memory.call_with_advice(
+                lambda: self._train_epoch(epoch, saved, start, progress), advice
+            )
+            valid_loss, valid_accuracy = self._validate()
+            if not isfinite(valid_loss):
+                raise diverged("the loss on validation images", valid_loss, f"after epoch {epoch + 1}", rate)
+        except Diverged:
+            if keeps:
+                checkpoints.put_back(self.file, last_good)
+            raise
         except out_of_memory.OutOfMemory:
             self.step.free_memory()  # a notebook keeps the traceback, and with it this run
             raise
-        finally:
-            self.net.eval()
-        self.world.sync_buffers(self.net)
-        if self.step.ema:
-            self.step.ema.exchange(self.net)
-        valid_loss, valid_accuracy = evaluate(self.net, self.valid_set, 512, self.world)
-        if self.step.ema:
-            self.step.ema.exchange(self.net)
-        if not isfinite(valid_loss):
-            raise _diverged("the loss on validation images", valid_loss, f"after epoch {epoch + 1}", rate)
         return Epoch(epoch + 1, loss, accuracy, valid_loss, valid_accuracy, rate, time.perf_counter() - start)
 
-    def _pass(self, epoch: int) -> tuple[float, float, float]:
-        """Loss and accuracy over the images on the way, and the last rate."""
-        recipe, world, device = self.recipe, self.world, device_of(self.net)
-        # Fresh numbers each epoch: what the caller draws between rows cannot matter, and a run can go on at any.
-        seed = recipe.seed * 1_000_003 + epoch
-        generator = Generator().manual_seed(seed)
-        own_seed = int(torch.randint(2**62, (), generator=generator)) + world.rank
-        indices = _batches(len(self.train_set), recipe.batch, world.size, generator)
-        if not world.is_main:  # the order is everybody's, the changes to images are each one's own
-            generator = Generator().manual_seed(own_seed)
-        steps = len(indices)
-        left = max(1, round((recipe.epochs - epoch) * steps))
-        indices = indices[:left]  # all, but where the run ends in the pass
-        rates = [recipe.lr(min(1, (epoch + (i + 0.5) / steps) / recipe.epochs)) for i in range(len(indices))]
-        sums = torch.zeros(len(indices), 2, device=device)
-        batches = self.train_set.batches([world.shard(part) for part in indices], seed)
-        title = f"epoch {epoch + 1}/{ceil(recipe.epochs)}"
-        bar = progress_bar(batches, desc=title, total=len(indices), disable=not self.progress or None)
-        with bar, seeded(own_seed):
-            for i, (x, y) in enumerate(bar):
-                x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-                sums[i, 0], sums[i, 1] = self.step(x, y, rates[i], len(indices[i]), generator)
-                done = i + 1
-                if done % LOSS_CHECK_INTERVAL == 0 and not self._finite(
-                    sums[done - LOSS_CHECK_INTERVAL : done]
-                ):
-                    break
-        losses, right = world.all_reduce(sums).T.tolist()
-        for i, loss in enumerate(losses):
-            if not isfinite(loss):
-                where = f"at step {epoch * steps + i + 1} (epoch {epoch + 1})"
-                raise _diverged("the loss", loss, where, rates[i])
-        seen = sum(map(len, indices))
-        return sum(losses) / seen, sum(right) / seen, rates[-1]
+    def _validate(self) -> tuple[float, float]:
+        """Loss and accuracy of the network, or of the mean of its weights, on validation images."""
+        ema, recipe, world = self.step.ema, self.recipe, self.world
+        if ema:
+            ema.exchange(self.net)
+        try:
+            return evaluate(self.net, self.valid_set, ceil(recipe.batch / world.size), recipe.amp, world)
+        finally:
+            if ema:
+                ema.exchange(self.net)
 
-    def _finite(self, sums: Tensor) -> bool:
-        """Are these losses finite in all processes? They all get one answer, so that none waits for another."""
-        return bool(self.world.all_reduce(sums.clone()).isfinite().all())
+    def _train_epoch(
+        self, epoch: int, saved: dict | None, start: float, progress: bool
+    ) -> tuple[float, float, float]:
+        """One pass over the training images: loss, accuracy and the last rate."""
+        part = EpochPass(self.train_set, self.recipe, self.world, device_of(self.net), epoch)
+        if saved is not None:
+            part.restore(saved)
+        saved_at, action = time.monotonic(), 0
+        self.net.train()
+        try:
+            with held_signals() if self.file else nullcontext([]) as received:
+                for done in part.steps(self.step, progress):
+                    if done % LOSS_CHECK_INTERVAL == 0 and not part.is_finite():
+                        break
+                    due = self.file is not None and time.monotonic() - saved_at > SAVE_INTERVAL
+                    action = self._agreed(received[0] if received else int(due), done)
+                    if action:
+                        self._save(part.state() | {"seconds": time.perf_counter() - start})
+                        saved_at = time.monotonic()
+                    if action > 1:
+                        break
+                else:
+                    self.world.sync_buffers(self.net)
+                    action = self._agreed(received[0] if received else 0)
+                    if part.is_finite():
+                        self._save(part.state() | {"seconds": time.perf_counter() - start})
+        finally:
+            self.net.eval()
+        if action > 1:
+            signal.raise_signal(action)
+        return part.result()
 
-
-def _diverged(what: str, value: float, where: str, rate: float) -> Diverged:
-    return Diverged(f"{what} is {value} {where}, where lr={rate:.3g}: lower the learning rate")
-
-
-def _batches(n: int, batch: int, size: int, generator: Generator) -> list[Tensor]:
-    """Shuffled positions. A last batch joins the one before if some process would get one image of it or none:
-    one image has no statistics to norm with."""
-    parts = list(torch.randperm(n, generator=generator).split(batch))
-    if len(parts) > 1 and len(parts[-1]) < min(batch, 2 * size):
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+    def _agreed(self, action: int, done: int = 0) -> int:
+        """What all processes do after a step: 0 go on, 1 save, else save and end with the signal of this number."""
+        if self.world.size > 1 and done % AGREEMENT_INTERVAL:
+            return 0
+        return self.world.highest(action)

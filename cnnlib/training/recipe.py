@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -102,7 +103,9 @@ def describe(value: object) -> object:
         return f"tensor {hashlib.sha256(value.cpu().numpy().tobytes()).hexdigest()[:12]}"
     if hasattr(value, "__qualname__"):
         return f"{value.__module__.split('.')[-1]}.{value.__qualname__}"
-    return value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))  # addresses differ from run to run
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,6 +18,11 @@ def half_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.float16
     return torch.bfloat16
+
+
+def autocast(device: torch.device, enabled: bool) -> AbstractContextManager:
+    """Inside, convolutions and products are computed in half precision, if ``enabled``."""
+    return torch.autocast(device.type, half_precision(device)) if enabled else nullcontext()
 
 
 class EMA:
@@ -46,7 +51,9 @@ class EMA:
     def exchange(self, net: nn.Module) -> None:
         """The network gets the mean, and its own weights are kept here; a second call undoes the first."""
         state = net.state_dict()
-        own = {name: value.clone() for name, value in state.items()}  # all of them first: names may share a tensor
+        own = {
+            name: value.clone() for name, value in state.items()
+        }  # all of them first: names may share a tensor
         for name, value in state.items():
             value.copy_(self.values[name])
         self.values = own
@@ -74,7 +81,6 @@ class Step:
         dtype = half_precision(self.device)
         # fp16 has no numbers below 6e-8: gradients are computed of a loss times a large factor.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.amp and dtype is torch.float16)
-        self.autocast = torch.autocast(self.device.type, dtype) if recipe.amp else nullcontext()
         self.forward = world.wrap(net, recipe.sync_norm)
         if recipe.compile:
             self.forward = torch.compile(self.forward)
@@ -97,7 +103,7 @@ class Step:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         smooth = self.recipe.label_smoothing
-        with self.autocast:
+        with autocast(self.device, self.recipe.amp):
             logits = self.forward(x)
         logits = logits.float()
         loss = sum(share * F.cross_entropy(logits, y, label_smoothing=smooth) for y, share in shares)

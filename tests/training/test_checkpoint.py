@@ -55,7 +55,7 @@ def test_a_finished_run_is_given_again_without_training(tmp_path):
     written = path.stat().st_mtime_ns
     assert list(train(nets[1], toy(), toy(), RICH, checkpoint=path)) == rows
     assert same(*nets) and path.stat().st_mtime_ns == written
-    assert evaluate(nets[1], toy()) == (rows[-1].valid_loss, rows[-1].valid_acc)
+    assert evaluate(nets[1], toy(), RICH.batch) == (rows[-1].valid_loss, rows[-1].valid_acc)
 
 
 def test_keeping_a_checkpoint_changes_nothing(tmp_path):
@@ -112,7 +112,7 @@ LOWER = PiecewiseLinear((0, 1), (0.1, 0))
         (lambda p: train(small(norm=False), toy(), toy(), RECIPE, checkpoint=p), "belongs to another network"),
         (lambda p: train(small(), toy(), toy(), replace(RECIPE, epochs=8), checkpoint=p), "epochs was 4 and is 8"),
         (lambda p: train(small(), toy(), toy(), replace(RECIPE, lr=LOWER), checkpoint=p), "lr was"),
-        (lambda p: train(small(), toy(80), toy(), RECIPE, checkpoint=p), "other images .count was 90 and is 80"),
+        (lambda p: train(small(), toy(80), toy(), RECIPE, checkpoint=p), "training images .count was 90 and is 80"),
     ],
 )  # fmt: skip
 def test_a_checkpoint_of_something_else_is_refused_and_kept(tmp_path, start, words):
@@ -177,7 +177,7 @@ def test_of_a_run_with_a_running_mean_the_mean_is_taken(tmp_path):
     path, net, other = tmp_path / "run.pt", small(), small()
     rows = list(train(net, toy(), toy(), RICH, checkpoint=path))
     other.load_state_dict(checkpoint.weights(path))
-    assert evaluate(other, toy())[0] == rows[-1].valid_loss
+    assert evaluate(other, toy(), RICH.batch)[0] == rows[-1].valid_loss
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_what_is_on_disk_is_plain(tmp_path):
     stopped(tmp_path / "run.pt")
     state = torch.load(io.BytesIO((tmp_path / "run.pt").read_bytes()), weights_only=True)
     assert (
-        state["recipe"]["batch"] == 16 and state["rows"][0]["epoch"] == 1 and state["images"]["count"] == 90
+        state["recipe"]["batch"] == 16 and state["rows"][0]["epoch"] == 1 and state["training"]["count"] == 90
     )
 
 

@@ -16,8 +16,9 @@ from toys import toy
 
 from cnnlib.training import checkpoint, distributed, input_checks
 from cnnlib.training.distributed import World
+from cnnlib.training.epoch_pass import shuffled_batches
 from cnnlib.training.evaluation import evaluate, seeded
-from cnnlib.training.loop import _batches, train
+from cnnlib.training.loop import train
 from cnnlib.training.recipe import Recipe
 from cnnlib.training.schedule import PiecewiseLinear
 
@@ -43,6 +44,7 @@ from cnnlib.training import distributed
 from cnnlib.training import loop as training
 torch.set_num_threads(1)
 training.LOSS_CHECK_INTERVAL = 4  # of six steps an epoch: to look at the losses on the way changes none
+training.AGREEMENT_INTERVAL, training.SAVE_INTERVAL = 2, 0  # nor does a checkpoint on the way
 with distributed.process_group("cpu"):
     world, net, out = distributed.current_world(), t.net(), sys.argv[1]
     seen = []
@@ -137,7 +139,7 @@ def test_a_killed_process_ends_the_run_and_leaves_a_checkpoint(tmp_path):
     if not Path("/proc/self/task").is_dir():
         pytest.skip("needs /proc to find the processes")
     job = torchrun(tmp_path, "LONG")
-    while not (tmp_path / "run.pt").exists():
+    while not (tmp_path / "run.pt").exists() or not checkpoint.load(tmp_path / "run.pt")["rows"]:
         assert job.poll() is None, job.stderr.read()
         time.sleep(0.05)
     ranks = children(job.pid)
@@ -162,7 +164,7 @@ def test_shares_make_up_the_batch():
 
 def test_no_process_is_left_with_one_image_or_none():
     for n in range(20, 60):
-        parts = _batches(n, 10, 3, torch.Generator().manual_seed(0))
+        parts = shuffled_batches(n, 10, 3, torch.Generator().manual_seed(0))
         assert sorted(torch.cat(parts).tolist()) == list(range(n))
         assert min(len(World(rank, 3).shard(part)) for part in parts for rank in range(3)) >= 2
 

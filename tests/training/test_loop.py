@@ -102,7 +102,7 @@ def test_every_image_is_seen_once_an_epoch_and_validation_never_augmented():
     assert sorted(torch.cat(seen).flatten(1).sum(1).tolist()) == pytest.approx(
         sorted(data.x.flatten(1).sum(1).tolist())
     )
-    assert row.valid_loss == evaluate(net, valid)[0]
+    assert row.valid_loss == evaluate(net, valid, 16)[0]
 
 
 def test_modes_are_restored_and_an_early_end_leaves_a_usable_network():

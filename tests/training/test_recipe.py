@@ -125,12 +125,12 @@ def test_the_network_handed_out_is_the_mean_and_training_goes_on_from_its_own_we
     averaged = list(train(mean, toy(), toy(60), replace(RECIPE, ema=0.9)))
     assert [r.train_loss for r in rows] == [r.train_loss for r in averaged]
     assert [r.valid_loss for r in rows] != [r.valid_loss for r in averaged]
-    assert evaluate(mean, toy(60)) == (averaged[-1].valid_loss, averaged[-1].valid_acc)
+    assert evaluate(mean, toy(60), 16) == (averaged[-1].valid_loss, averaged[-1].valid_acc)
     for row in train(early, toy(), toy(60), replace(RECIPE, ema=0.9)):
-        assert evaluate(early, toy(60))[0] == row.valid_loss == averaged[row.epoch - 1].valid_loss
+        assert evaluate(early, toy(60), 16)[0] == row.valid_loss == averaged[row.epoch - 1].valid_loss
         if row.epoch == 2:
             break
-    assert evaluate(early, toy(60))[0] == averaged[1].valid_loss
+    assert evaluate(early, toy(60), 16)[0] == averaged[1].valid_loss
 
 
 def test_half_precision_learns_and_keeps_weights_whole():
