@@ -9,6 +9,7 @@ import re
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from notebook_faults import compared
 from solving import namespace, opened
 
 from cnnlib.grading import grader, jail, source, supervise
@@ -143,13 +144,22 @@ def test_text_and_sheet_agree_on_what_is_graded(sheet):
     assert [int(n or 0) for _, n in headings] == [e.points for e in sheet.sheet.exercises]
 
 
-@pytest.mark.parametrize("form", ["blank", "solved"])
-def test_the_sheet_runs_from_top_to_bottom(sheet, form):
-    nb = {"blank": source.student_notebook, "solved": source.solved_notebook}[form](sheet.text)
-    NotebookClient(nb, timeout=60, kernel_name="python3").execute()
+def said_by_checks(nb):
     said = [cell.outputs[0].text for cell in nb.cells if cell.source.startswith("check(")]
-    words = [re.match(r"\w+: (ok|not attempted)", line)[1] for line in said]
-    assert words == [{"blank": "not attempted", "solved": "ok"}[form]] * len(sheet.sheet.exercises)
+    return [re.match(r"\w+: (ok|not attempted)", line)[1] for line in said]
+
+
+def test_the_solved_sheet_runs_from_top_to_bottom(sheet):
+    nb = source.solved_notebook(sheet.text)
+    NotebookClient(nb, timeout=60, kernel_name="python3").execute()
+    assert said_by_checks(nb) == ["ok"] * len(sheet.sheet.exercises)
+
+
+def test_the_blank_sheet_says_so_at_every_check(sheet):
+    """The committed notebook is the blank form; nbval runs it from top to bottom and compares these outputs."""
+    nb = nbformat.read(sheet.path.with_suffix(".ipynb"), as_version=4)
+    assert said_by_checks(nb) == ["not attempted"] * len(sheet.sheet.exercises)
+    assert all(compared(cell) for cell in nb.cells if cell.source.startswith("check("))
 
 
 def test_a_marker_without_its_partner_is_an_error(sheet):
