@@ -28,7 +28,8 @@ class PiecewiseLinear:
         """Rate at progress ``t``."""
         right = next(i for i in range(1, len(self.knots)) if t <= self.knots[i] or self.knots[i] == 1)
         (t0, t1), (v0, v1) = self.knots[right - 1 : right + 1], self.values[right - 1 : right + 1]
-        return v0 + (v1 - v0) * (t - t0) / (t1 - t0)
+        # At a knot its own value: the formula may miss it by a rounding, and fall below 0.
+        return v1 if t == t1 else v0 + (v1 - v0) * (t - t0) / (t1 - t0)
 
 
 @dataclass(frozen=True)
