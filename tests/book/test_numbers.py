@@ -100,47 +100,32 @@ def test_a_number_from_nowhere_is_found(prose):
 
 # ---- verdicts of experiments ----
 
-VERDICT = "these seeds could have shown is"
+LONG = 90  # letters: a shorter sentence may agree with an output by chance
 
 
-def pasted(notebook):
-    """The verdicts that stand in the prose, from "no difference shown" or the first side's name to the last number."""
+def repeated(notebook):
+    """Lines of prose that an output of the page says word for word: a reader would read them twice."""
+    outputs = [out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", ())]
+    said = " ".join(" ".join(outputs).split())
     lines = [
         line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
     ]
-    plain = [
-        re.sub(r"^[>\s-]*(?:\*\*Measured[:.]*\*\*:?\s*)?", "", line) for line in lines if VERDICT in line
-    ]
-    return [re.search(rf".*?{VERDICT} [\d.]*\d", line)[0] for line in plain]
-
-
-def not_said(notebook):
-    """Verdicts in the prose that no cell of the page put out word for word."""
-    outputs = [out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", ())]
-    said = " ".join(" ".join(outputs).split())
-    return [verdict for verdict in pasted(notebook) if verdict not in said]
+    plain = [re.sub(r"^[>\s*-]*", "", " ".join(line.split())).rstrip(".") for line in lines]
+    return [line for line in plain if len(line) > LONG and line in said]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
-def test_verdicts_are_pasted_word_for_word(path):
-    assert not_said(nbformat.read(path, as_version=4)) == []
+def test_a_verdict_is_said_once(path):
+    assert repeated(nbformat.read(path, as_version=4)) == []
 
 
-def test_verdicts_are_found_however_they_are_set():
-    told = [len(pasted(nbformat.read(path, as_version=4))) for path in CHAPTERS]
-    assert sum(told) >= 30 and sum(count > 0 for count in told) >= 8
-
-
-def test_a_changed_verdict_is_found():
-    right = f"ReLU is worse than tanh; time +0.26 epochs; the smallest difference {VERDICT} 0.03"
-    output = right.replace("; ", ";\n")
-    assert not_said(page(f"**Measured:** {right}.", output)) == []
-    for wrong in (
-        right.replace("worse", "better"),
-        right.replace("0.26", "0.25"),
-        right.replace("0.03", "0.02"),
-    ):
-        assert not_said(page(f"> - {wrong}.", output)) == [wrong]
+def test_a_sentence_that_repeats_an_output_is_found():
+    verdict = (
+        "no difference shown between wide and deep; test accuracy +0.12 points, 95 % interval -0.94 to +1.16"
+    )
+    output = verdict.replace("; ", ";\n")
+    assert repeated(page(f"> - {verdict}.", output)) == [verdict]
+    assert repeated(page("Between wide and deep no difference was shown, within a point.", output)) == []
 
 
 def test_every_stored_experiment_stands_in_a_chapter():
