@@ -8,6 +8,7 @@ from torch import nn
 
 from cnnlib.experiments.comparison import EPOCHS_TO_25
 from cnnlib.experiments.experiment import Experiment, Side
+from cnnlib.experiments.hand_made import HOG
 from cnnlib.experiments.starts import suited
 from cnnlib.images import Augment, crop, fashion_mnist, flip
 from cnnlib.models import alexnet
@@ -19,7 +20,26 @@ def _alexnet(*augment: Augment, **choices: object) -> Side:
     return Side(partial(suited, alexnet.small, **{"lrn": False, **choices}), augment)
 
 
+def linear_on(features: type[nn.Module], size: int) -> nn.Sequential:
+    """A linear layer on features that do not learn: (N, 1, 28, 28) -> (N, 10) logits."""
+    return nn.Sequential(features(), nn.Flatten(), nn.Linear(size, 10))
+
+
 EXPERIMENTS = {
+    "alexnet-hand-made": Experiment(
+        "Features made by hand, no features at all, or features learned from the same 1,500 images: which reads best?",
+        fashion_mnist,
+        1500,
+        {
+            "AlexNet": _alexnet(dropout=0.0),
+            "HOG, linear": Side(partial(linear_on, HOG, 1296)),
+            "pixels, linear": Side(partial(linear_on, nn.Identity, 784)),
+        },
+        (("AlexNet", "HOG, linear"), ("AlexNet", "pixels, linear"), ("HOG, linear", "pixels, linear")),
+        Recipe(epochs=10, batch=32),
+        rates=(0.01, 0.03, 0.1),
+        unequal="a linear layer costs next to nothing; all see the same images equally often",
+    ),
     "alexnet-relu-vs-tanh": Experiment(
         "Does a network with ReLUs reach 25 % training error sooner than one with tanh (Fig. 1 of the paper)?",
         fashion_mnist,
