@@ -101,7 +101,7 @@ def _of_search(record: Mapping, experiment: Experiment) -> Iterable[Weakness]:
             yield Weakness("edge", f"{side} did best at the {end} rate tried, {choice.best:g}")
         if len(choice.tied) > 1:
             among = ", ".join(f"{rate:g}" for rate in choice.tied)
-            yield Weakness("tie", f"{side} did as well at {among}; {choice.rate:g} was taken, the middle one")
+            yield Weakness("tie", f"{side} did as well at {among}; {choice.rate:g} was taken")
     grids = {tuple(search.values(record["search"], side)) for side in experiment.sides}
     if len(grids) > 1:
         yield Weakness("trials", "the sides were not tried at the same rates")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cnnlib.experiments.hand_made import HOG
+from cnnlib.experiments.alexnet import HOG
 
 
 def stripes(angle, side=28):
