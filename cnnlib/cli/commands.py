@@ -12,8 +12,9 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 
-from cnnlib.cli import costs, train
+from cnnlib.cli import costs, evaluate, train
 from cnnlib.cli import grade as grading
+from cnnlib.cli.options import Parser, whole
 
 
 def classify(args: argparse.Namespace) -> int:
@@ -38,7 +39,10 @@ INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 def run(args: argparse.Namespace) -> int:
     """Run an experiment, or go on with an interrupted one."""
-    if not args.second and platform.machine() in ("x86_64", "AMD64"):  # before torch is there, which reads them once
+    if not args.second and platform.machine() in (
+        "x86_64",
+        "AMD64",
+    ):  # before torch is there, which reads them once
         os.environ |= INSTRUCTIONS
     from cnnlib import experiments
 
@@ -71,7 +75,10 @@ def _findings() -> Iterator[tuple[bool, str]]:
         try:
             images.cifar10() if name == "cifar10" else getattr(images, name)(full=True)
         except ValueError as error:
-            yield True, f"full {name} is not here ({error})"
+            yield (
+                True,
+                f"full {name} is not here ({error})".replace("pass download=True", "train with --download"),
+            )
         else:
             yield True, f"full {name} is here"
     for name, (_, trouble) in JAILS.items():
@@ -88,7 +95,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cnnlib", description="CNN Architectures: from LeNet to SENet.")
+    parser = Parser(prog="cnnlib", description="CNN Architectures: from LeNet to SENet.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     costs.add_parser(commands)
@@ -105,19 +112,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LABEL",
         help="such as IMAGENET1K_V1 (default: those with the course, else the newest)",
     )
-    sub.add_argument("--top", type=int, default=5, metavar="N", help="classes a photo (default 5)")
+    sub.add_argument("--top", type=whole(1), default=5, metavar="N", help="classes a photo (default 5)")
     sub.set_defaults(main=classify)
 
-    train.add_parsers(commands)
+    train.add_parser(commands)
+    evaluate.add_parser(commands)
 
     sub = commands.add_parser("run", help="run an experiment of the book", description=run.__doc__)
     sub.add_argument("name", help="an experiment, such as alexnet-relu-vs-tanh")
-    sub.add_argument("--seeds", type=int, default=5, metavar="N", help="runs a side (default 5)")
+    sub.add_argument("--seeds", type=whole(1), default=5, metavar="N", help="runs a side (default 5)")
     sub.add_argument("--device", default="cpu", help="cpu (default), cuda, mps")
     sub.add_argument("--full", action="store_true", help="on all images of the set; stored as NAME-full")
-    sub.add_argument("--second", action="store_true", help="once more, with other seeds and a search of its own")
     sub.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at once, in processes of their own (1)"
+        "--second", action="store_true", help="once more, with other seeds and a search of its own"
+    )
+    sub.add_argument(
+        "--jobs", type=whole(1), default=1, metavar="N", help="runs at once, in processes of their own (1)"
     )
     sub.set_defaults(main=run)
 
@@ -128,19 +138,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _fail(sentence: str, code: int = 2) -> int:
+    print(f"cnnlib: {sentence}", file=sys.stderr)
+    return code
+
+
+def _flush() -> None:
+    """Write what is left to be written, or, where nobody takes it, keep Python from trying again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an error is one sentence on stderr and exit code 2."""
-    args = _parser().parse_args(argv)
     try:
+        args = _parser().parse_args(argv)
         code = args.main(args)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read the output, such as ``head``, has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _flush()
         return 0
+    except OSError as error:
+        _flush()
+        return _fail(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}")
     except ValueError as error:
-        print(f"cnnlib: {error}", file=sys.stderr)
-        return 2
+        return _fail(str(error))
     except KeyboardInterrupt:
-        print("cnnlib: stopped", file=sys.stderr)
-        return 130
+        return _fail("stopped", 130)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -45,9 +46,17 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     Raises ``ValueError`` naming a file that cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            return to_rgb(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return to_rgb(image)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise ValueError(
             f"{path} cannot be read as an image ({error}): mend it, remove it, or skip unreadable files"
         ) from None
@@ -84,6 +93,30 @@ class ImageFolder:
         """What is below ``root`` and not among the images, a phrase each."""
         kinds = {"unreadable files skipped": self.skipped, "files ignored that are no images": self.ignored}
         return [f"{len(paths)} {what}, such as {paths[0]}" for what, paths in kinds.items() if paths]
+
+    def labelled_as(self, classes: Sequence[str], ids: Sequence[str] = ()) -> ImageFolder:
+        """The same images with labels among ``classes``: folders are named as those, as their ``ids``, or all numbers.
+
+        Raises ``ValueError`` naming a folder that is no such class.
+        """
+        plain = [name.lower().replace("_", " ") for name in classes]
+        numbers = [str(i) for i in range(len(classes))]
+        wanted = [name.lower().replace("_", " ") for name in self.classes]
+        for known, names in ((list(ids), self.classes), (plain, wanted), (numbers, wanted)):
+            complete = known is not numbers or len(names) == len(
+                numbers
+            )  # digits may be classes by themselves
+            if complete and all(known.count(name) == 1 for name in names):
+                labels = [known.index(name) for name in names]
+                return replace(self, labels=[labels[i] for i in self.labels], classes=tuple(classes))
+        strange = next(
+            (n for n, w in zip(self.classes, wanted, strict=True) if n not in ids and plain.count(w) != 1),
+            "0",
+        )
+        raise ValueError(
+            f"{self.root} has a folder {strange!r}, which is no class that the weights know: name folders as the "
+            f"classes ({classes[0]!r})" + (f" or by id ({ids[0]!r})" if ids else "")
+        )
 
     def digest(self) -> str:
         """Of names, labels and sizes of all files and of what some hold; the same wherever the folder lies."""

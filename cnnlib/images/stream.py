@@ -137,4 +137,13 @@ class Stream:
             if isinstance(batch, ValueError):
                 raise batch
             x, y = batch
-            yield (x - self.mean) / self.std, y
+            yield self._normalised(x), y
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        for name, value in self.normalisation().items():
+            if value.shape[0] != x.shape[1] or value.shape[1:] not in ((1, 1), x.shape[2:]):
+                sizes = ["\u00d7".join(map(str, shape)) for shape in (value.shape, x.shape[1:])]
+                raise ValueError(
+                    f"the {name} is of {sizes[0]} and the images of {sizes[1]}: give one for this size"
+                )
+        return (x - self.mean) / self.std

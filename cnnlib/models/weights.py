@@ -83,6 +83,11 @@ def find(network: str, label: str) -> Weights:
     raise ValueError(f"weights={label!r}: {network} has {', '.join(labels(network))}")
 
 
+def imagenet_ids() -> list[str]:
+    """The WordNet id of each class of ImageNet, in their order: what its folders are called."""
+    return resources.read("imagenet_ids.txt").decode().split()
+
+
 def load(net: nn.Module, weights: Weights) -> nn.Module:
     """Puts the weights into the network, every tensor into its place, and returns it.
 

@@ -63,7 +63,7 @@ class EpochPass:
     def __init__(self, data: Source, recipe: Recipe, world: World, device: torch.device, epoch: int) -> None:
         self.data, self.recipe, self.world, self.device, self.epoch = data, recipe, world, device, epoch
         # Fresh numbers each epoch: what the caller draws between rows cannot matter, and a run can go on at any.
-        self.seed = recipe.seed * 1_000_003 + epoch
+        self.seed = (recipe.seed * 1_000_003 + epoch) % 2**63
         self.generator = Generator().manual_seed(self.seed)
         own_seed = int(torch.randint(2**62, (), generator=self.generator)) + world.rank
         batches = shuffled_batches(len(data), recipe.batch, world.size, self.generator)

@@ -71,11 +71,18 @@ class Recipe:
             raise ValueError(
                 f"lr={self.lr!r}: need a function of progress, such as PiecewiseLinear((0, 1), (0.1, 0))"
             )
+        rates = [float(self.lr(t / 10)) for t in range(11)]
+        if not all(0 <= rate < inf for rate in rates):
+            raise ValueError(
+                f"lr goes through {', '.join(map(str, rates))}: need finite numbers of at least 0"
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed={self.seed!r}: need a whole number from 0 to 2**63 - 1")
         for name in ("momentum", "label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0 and less than 1")
         for name in ("decay", "mixup"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < inf:
                 raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0")
 
     def make_optimiser(self, net: nn.Module) -> torch.optim.Optimizer:

@@ -148,6 +148,51 @@ def test_an_unreadable_file_is_named(tmp_path, workers):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_an_unreadable_validation_image_is_found_before_the_first_epoch(tmp_path):
+    data, bad, seen = stream(make(tmp_path / "good")), stream(broken(tmp_path / "bad")), []
+    recipe = replace(RECIPE, augment=(lambda x, generator: seen.append(x) or x,))
+    with pytest.raises(ValueError, match=r"0\.png cannot be read as an image"):
+        list(train(net(), data, bad, recipe))
+    assert not seen
+
+
+def test_a_mean_image_of_another_size_is_told(tmp_path):
+    with pytest.raises(ValueError, match="the mean is of 3×24×24 and the images of 3×32×32"):
+        stream(make(tmp_path), mean=torch.zeros(3, 24, 24)).example()
+
+
+def test_a_data_set_without_a_digest_is_known_by_a_sample(tmp_path):
+    files = image_folder(make(tmp_path))
+    one, two, three = (
+        Stream(list(files), files.classes, preprocessing.centre_crop(34, 32)).fingerprint() for _ in range(3)
+    )
+    other = [(image.rotate(90), label) for image, label in files]
+    assert one == two == three
+    assert Stream(other, files.classes, preprocessing.centre_crop(34, 32)).fingerprint() != one
+
+
+@pytest.mark.parametrize("names", [("great_white_shark", "tench"), ("n01440764", "n01484850")])
+def test_folders_of_some_classes_get_the_labels_of_the_weights(tmp_path, names):
+    files = image_folder(make(tmp_path, count=1, classes=dict(zip(names, COLOURS.values(), strict=True))))
+    classes, ids = ("tench", "goldfish", "great white shark"), ("n01440764", "n01443537", "n01484850")
+    known = files.labelled_as(classes, ids)
+    assert known.classes == classes and known.labels == ([2, 0] if names[1] == "tench" else [0, 2])
+
+
+def test_numbered_folders_are_classes_if_all_are_there(tmp_path):
+    files = image_folder(make(tmp_path, count=1, classes={str(i): (i, i, i) for i in range(11)}))
+    known = files.labelled_as([f"class {i}" for i in range(11)])
+    assert known.labels == [0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9]
+    with pytest.raises(ValueError, match="has a folder '0', which is no class"):
+        files.labelled_as([f"class {i}" for i in range(1000)])
+
+
+@pytest.mark.parametrize("classes", [("blue", "green"), ("red", "blue", "red")])
+def test_folders_that_are_no_class_of_the_weights_are_named(tmp_path, classes):
+    with pytest.raises(ValueError, match="has a folder 'red', which is no class that the weights know"):
+        image_folder(make(tmp_path, count=1)).labelled_as(classes)
+
+
 def test_unreadable_files_are_skipped_on_request_and_counted(tmp_path):
     files = image_folder(broken(tmp_path), skip_unreadable=True)
     assert len(files) == 10 and [name.rpartition("/")[2] for name in files.skipped] == ["0.png", "3.JPEG"]

@@ -18,8 +18,8 @@ from torch import nn
 from toys import RECIPE, row_values, small, toy
 
 import cnnlib
-from cnnlib.images import augmentation
-from cnnlib.training import checkpoint
+from cnnlib.images import Images, augmentation
+from cnnlib.training import checkpoint, loop
 from cnnlib.training.evaluation import evaluate, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.recipe import Recipe
@@ -96,6 +96,112 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     straight, last = small(), small()
     rows = row_values(train(straight, toy(), toy(40), LONG))
     assert row_values(train(last, toy(), toy(40), LONG, checkpoint=path)) == rows and same(straight, last)
+
+
+class Stop(Exception):
+    """Power fails."""
+
+
+def stopping(step, act):
+    """An augmentation that does nothing, until it acts at a step."""
+    seen = []
+
+    def change(x, generator):
+        seen.append(len(x))
+        if len(seen) == step:
+            act()
+        return x
+
+    change.seen = seen
+    return change
+
+
+def fails():
+    raise Stop
+
+
+def with_change(change):
+    """RICH, and a change that goes by the same name whatever it does."""
+    change.__qualname__ = "change"
+    return replace(RICH, augment=(*RICH.augment, change))
+
+
+@pytest.fixture
+def straight():
+    net = small()
+    return row_values(train(net, toy(), toy(40), with_change(stopping(0, fails)))), net
+
+
+def test_a_run_goes_on_within_an_epoch(tmp_path, monkeypatch, straight):
+    """Six steps an epoch, saved after each; it fails in the ninth, and again in the second after that."""
+    monkeypatch.setattr(loop, "SAVE_INTERVAL", -1)
+    path, net, parts = (
+        tmp_path / "run.pt",
+        small(),
+        [stopping(9, fails), stopping(2, fails), stopping(0, fails)],
+    )
+    for change in parts[:2]:
+        with pytest.raises(Stop):
+            list(train(small(), toy(), toy(40), with_change(change), checkpoint=path))
+    assert checkpoint.load(path)["pass"]["done"] == 3 and len(checkpoint.load(path)["rows"]) == 1
+    assert row_values(train(net, toy(), toy(40), with_change(parts[2]), checkpoint=path)) == straight[0]
+    assert same(net, straight[1])
+    assert sum(len(change.seen) for change in parts) == 24 + 2  # each of the two failures cost one step
+
+
+def test_an_epoch_is_kept_before_it_is_validated(tmp_path, monkeypatch, straight):
+    path, change, net = tmp_path / "run.pt", stopping(0, fails), small()
+    monkeypatch.setattr(loop, "evaluate", lambda *words: fails())
+    with pytest.raises(Stop):
+        list(train(small(), toy(), toy(40), with_change(change), checkpoint=path))
+    monkeypatch.undo()
+    assert row_values(train(net, toy(), toy(40), with_change(change), checkpoint=path)) == straight[0]
+    assert same(net, straight[1]) and len(change.seen) == 24
+
+
+def test_ctrl_c_keeps_the_step_and_a_second_one_does_not_wait(tmp_path, straight):
+    path, net = tmp_path / "run.pt", small()
+    change = stopping(9, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        list(train(small(), toy(), toy(40), with_change(change), checkpoint=path))
+    assert len(change.seen) == 9 and checkpoint.load(path)["pass"]["done"] == 3
+    assert row_values(train(net, toy(), toy(40), with_change(change), checkpoint=path)) == straight[0]
+    assert same(net, straight[1]) and len(change.seen) == 24
+    twice = stopping(3, lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
+    with pytest.raises(KeyboardInterrupt):
+        list(train(small(), toy(), toy(40), with_change(twice), checkpoint=tmp_path / "other.pt"))
+    assert not (tmp_path / "other.pt").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+TERMINATED = """
+import signal, sys, torch
+sys.path[:0] = sys.argv[2:]
+import test_checkpoint as t
+torch.set_num_threads(1)
+change = t.stopping(9, lambda: signal.raise_signal(signal.SIGTERM))
+list(t.train(t.small(), t.toy(), t.toy(40), t.with_change(change), checkpoint=sys.argv[1]))
+"""
+
+
+def test_a_cluster_that_takes_the_machine_back_costs_no_step(tmp_path, straight):
+    path, net, change = tmp_path / "run.pt", small(), stopping(0, fails)
+    folders = map(os.path.dirname, (__file__, toys.__file__))
+    done = subprocess.run([sys.executable, "-c", TERMINATED, str(path), *folders], check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert row_values(train(net, toy(), toy(40), with_change(change), checkpoint=path)) == straight[0]
+    assert same(net, straight[1]) and len(change.seen) == 24 - 9
+
+
+def test_other_images_of_the_same_number_are_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    stopped(path)
+    for name, sets in (("training", (toy(seed=1), toy())), ("validation", (toy(), toy(seed=1)))):
+        with pytest.raises(ValueError, match=rf"other {name} images \(digest was \w+ and is"):
+            train(small(), *sets, RECIPE, checkpoint=path)
+    relabelled = Images(toy().x, toy().y.flip(0), toy().classes)
+    with pytest.raises(ValueError, match="other training images"):
+        train(small(), relabelled, toy(), RECIPE, checkpoint=path)
 
 
 def stopped(path, recipe=RECIPE):

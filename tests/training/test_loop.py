@@ -159,6 +159,23 @@ def test_a_last_step_that_explodes_is_no_result(tmp_path):
     with pytest.raises(Diverged, match=words):
         list(train(small(norm=False), toy(), toy(), last, checkpoint=path))
     assert [row["epoch"] for row in checkpoint.load(path)["rows"]] == [1, 2, 3]
+    assert all(
+        value.isfinite().all() and value.abs().max() < 1e3 for value in checkpoint.weights(path).values()
+    )
+
+
+def test_validation_takes_the_batch_and_the_precision_of_the_recipe():
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            if not self.training and len(x) > 1:
+                seen.append((len(x), x.dtype))
+            return x
+
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), Spy(), nn.Flatten(), nn.Linear(64, 3))
+    list(train(net, toy(), toy(20), Recipe(1, batch=16, amp=True)))
+    assert seen == [(16, torch.bfloat16), (4, torch.bfloat16)]
 
 
 def test_one_image_can_be_learned_and_judged():
@@ -224,6 +241,11 @@ def test_no_word_is_printed_unless_somebody_watches():
         (lambda: Recipe(0), "epochs=0"),
         (lambda: Recipe(1, batch=0), "batch=0"),
         (lambda: Recipe(1, lr=0.1), "lr=0.1: need a function"),
+        (lambda: Recipe(1, lr=lambda t: -0.1), "lr goes through -0.1, .*need finite numbers of at least 0"),
+        (lambda: Recipe(1, lr=Cosine(float("nan"))), "lr goes through nan"),
+        (lambda: Recipe(1, decay=float("inf")), "decay=inf"),
+        (lambda: Recipe(1, seed=2**63), r"seed=9223372036854775808: need a whole number from 0"),
+        (lambda: Recipe(1, seed=-1), "seed=-1"),
         (lambda: Recipe(1, momentum=1.0), "momentum=1.0"),
         (lambda: train(small(), toy(8), toy(), Recipe(1, batch=16)), "batch=16: the training set has 8"),
         (lambda: train(small(), toy(8)[:0], toy(), Recipe(1, batch=4)), "train_set is empty"),
