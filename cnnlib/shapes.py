@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, gcd, inf, lcm
 from typing import NamedTuple
 
 
@@ -62,68 +63,77 @@ class Span(NamedTuple):
         return Span(end - start, max(self.stride, other.stride), start)
 
 
-class UpsampledSpan(NamedTuple):
-    """What units behind an enlargement see: of the map before it, whose units see ``base``.
+class PeriodicSpan(NamedTuple):
+    """What units behind an enlargement see: neighbours differ, and the pattern repeats.
 
-    Unit ``i`` reads the whole numbers from ``first + i * step`` to ``last + i * step`` there. ``step`` is a
-    fraction below 1, so that neighbours may read one and two units in turn; ``size`` is what the most seeing
-    unit sees.
+    Unit ``r + m * len(first)`` sees the pixels ``first[r] + m * advance`` to ``last[r] + m * advance``.
     """
 
-    base: Span
-    first: Fraction
-    last: Fraction
-    step: Fraction
+    first: tuple[float, ...]  # a unit that sees nothing has first = inf, last = -inf
+    last: tuple[float, ...]
+    advance: int
 
     @property
     def size(self) -> int:
         """Pixels that a unit sees at most."""
-        alike = self.step.denominator == 1  # every unit stands alike between those of the base
-        reads = floor(self.last) - ceil(self.first) if alike else floor(self.last - self.first)
-        return self.base.size + reads * self.base.stride
+        return max(0, *(high - low + 1 for low, high in zip(self.first, self.last, strict=True)))
 
     @property
     def stride(self) -> Fraction:
-        """Pixels from one unit to the next."""
-        return self.step * self.base.stride
+        """Pixels from one unit to the next, in the mean."""
+        return Fraction(self.advance, len(self.first))
 
     @property
-    def start(self) -> int:
-        """First pixel that unit 0 sees; that of unit ``i`` lies less than a unit of the base behind its stride."""
-        return self.base.start + ceil(self.first) * self.base.stride
+    def start(self) -> float:
+        """First pixel that unit 0 sees."""
+        return self.first[0]
 
-    def through(self, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> UpsampledSpan:
+    def pixels(self, unit: int) -> tuple[float, float]:
+        """First and last pixel that ``unit`` sees."""
+        turns, r = divmod(unit, len(self.first))
+        return self.first[r] + turns * self.advance, self.last[r] + turns * self.advance
+
+    def through(self, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> Span | PeriodicSpan:
         """Behind one more sliding window."""
-        first, last = self.first - pad * self.step, self.last + ((kernel - 1) * dilation - pad) * self.step
-        return UpsampledSpan(self.base, first, last, self.step * stride)
+        window = range(-pad, (kernel - 1) * dilation - pad + 1, dilation)
+        return self._read(Fraction(stride), lambda i: [i * stride + t for t in window])
 
-    def union(self, other: Span | UpsampledSpan) -> Span | UpsampledSpan:
-        """The smallest that holds both: exact on the same base, else in pixels."""
-        if isinstance(other, UpsampledSpan) and (other.base, other.step) == (self.base, self.step):
-            return UpsampledSpan(
-                self.base, min(self.first, other.first), max(self.last, other.last), self.step
-            )
-        return self.bounding_span().union(
-            other.bounding_span() if isinstance(other, UpsampledSpan) else other
-        )
+    def union(self, other: Span | PeriodicSpan) -> Span | PeriodicSpan:
+        """What holds both, unit by unit; both have the same stride."""
+        other = _periodic(other)
+        both = [(*self.pixels(i), *other.pixels(i)) for i in range(lcm(len(self.first), len(other.first)))]
+        return _plainest([min(p[0], p[2]) for p in both], [max(p[1], p[3]) for p in both], self.stride)
 
-    def bounding_span(self) -> Span:
-        """In pixels, with ends that may be fractions: unit ``i`` sees no pixel outside."""
-        stride = self.base.stride
-        size = self.base.size + (self.last - self.first) * stride
-        return Span(size, self.stride, self.base.start + self.first * stride)
+    def _read(self, step: Fraction, units: Callable[[int], Sequence[int]]) -> Span | PeriodicSpan:
+        """Behind units that read ``units(i)`` of these, ``step`` further from one to the next."""
+        period = step.denominator * (len(self.first) // gcd(len(self.first), step.numerator))
+        seen = [[self.pixels(unit) for unit in units(i)] for i in range(period)]
+        first = [min((low for low, _ in pixels), default=inf) for pixels in seen]
+        last = [max((high for _, high in pixels), default=-inf) for pixels in seen]
+        return _plainest(first, last, step * self.stride)
+
+
+def _periodic(span: Span | PeriodicSpan) -> PeriodicSpan:
+    return (
+        PeriodicSpan((span.start,), (span.start + span.size - 1,), span.stride)
+        if type(span) is Span
+        else span
+    )
+
+
+def _plainest(first: list[float], last: list[float], stride: Fraction) -> Span | PeriodicSpan:
+    """A plain span if all units see alike."""
+    alike = stride.denominator == 1 and all(
+        (low, high) == (first[0] + i * stride, last[0] + i * stride)
+        for i, (low, high) in enumerate(zip(first, last, strict=True))
+    )
+    if alike and first[0] < inf:
+        return Span(last[0] - first[0] + 1, int(stride), first[0])
+    return PeriodicSpan(tuple(first), tuple(last), int(stride * len(first)))
 
 
 def resample(
-    span: Span | UpsampledSpan, first: Fraction, last: Fraction, step: Fraction
-) -> Span | UpsampledSpan:
+    span: Span | PeriodicSpan, first: Fraction, last: Fraction, step: Fraction
+) -> Span | PeriodicSpan:
     """Behind units that read those from ``first + i * step`` to ``last + i * step`` of a map that sees ``span``."""
-    if isinstance(span, UpsampledSpan):
-        first, last = span.first + first * span.step, span.last + last * span.step
-        return UpsampledSpan(span.base, first, last, span.step * step)
-    if step.denominator == 1:  # no enlargement: every unit reads alike
-        low, high = ceil(first), floor(last)
-        return Span(
-            span.size + (high - low) * span.stride, span.stride * int(step), span.start + low * span.stride
-        )
-    return UpsampledSpan(span, first, last, step)
+    return _periodic(span)._read(step, lambda i: range(ceil(first + i * step), floor(last + i * step) + 1))

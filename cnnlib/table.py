@@ -61,12 +61,20 @@ class Table:
         self.columns = tuple(columns)
         self.rows = tuple(tuple(row) for row in rows)
         self.caption, self.total, self.sortable = caption, total, sortable
+        self.warning = ""
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise ValueError(
                     f"row {i} has {len(row)} cells, the table {len(self.columns)} columns: "
                     "give each row one cell a column"
                 )
+
+    def warn(self, warning: str) -> Table:
+        """This table, with what is missing from its numbers: a part of the caption that no form leaves out."""
+        self.warning = warning
+        if warning and warning not in self.caption:
+            self.caption = f"{self.caption} {warning}".strip()
+        return self
 
     def _cells(self) -> list[list[str]]:
         return [[number(value) for value in row] for row in self.rows]
@@ -119,24 +127,29 @@ class Table:
         )
 
     def to_markdown(self) -> str:
-        """A Markdown table; a bar inside a cell is escaped."""
+        """A Markdown table; a bar inside a cell is escaped. A warning stands below."""
         rule = [":--" if flush else "--:" for flush in self._left()]
         lines = [self.columns, rule, *self._cells()]
-        return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines)
+        text = "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines)
+        return f"{text}\n\n{self.warning}" if self.warning else text
 
     def to_csv(self) -> str:
-        """Comma-separated text with plain numbers, one line a row."""
+        """Comma-separated text with plain numbers, one line a row; a warning is the last line."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
         writer.writerows([number(v) if isinstance(v, tuple | list) else v for v in row] for row in self.rows)
+        if self.warning:
+            writer.writerow([self.warning, *[None] * (len(self.columns) - 1)])
         return out.getvalue()
 
     def to_pandas(self):
         """A ``pandas.DataFrame``; raises ``ImportError`` where pandas is not installed."""
         import pandas
 
-        return pandas.DataFrame(list(self.rows), columns=list(self.columns))
+        frame = pandas.DataFrame(list(self.rows), columns=list(self.columns))
+        frame.attrs["warning"] = self.warning
+        return frame
 
 
 def _fields(row: object) -> dict[str, object]:
@@ -175,4 +188,6 @@ def compare(*costs: object, names: Sequence[str] = ()) -> Table:
     images = [f"{number(cost.image)} ({label})" for label, cost in zip(labels, costs, strict=True)]
     alike = len({cost.image for cost in costs}) == 1
     image = number(first.image) if alike else ", ".join(images)
-    return Table(columns, rows, f"Image {image}, batch {first.batch}. {first.convention}")
+    warnings = [f"{label}: {cost.warning}" for label, cost in zip(labels, costs, strict=True) if cost.warning]
+    table = Table(columns, rows, f"Image {image}, batch {first.batch}. {first.convention}")
+    return table.warn(" ".join(warnings))

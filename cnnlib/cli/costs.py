@@ -81,8 +81,9 @@ def _file_network(path: Path, name: str) -> tuple[object, Shape]:
     """The network that a Python file defines: a class to be called without arguments, or a module."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    spec = spec_from_file_location(path.stem, path)
-    module = module_from_spec(spec)
+    title = f"{path.stem} in {path.resolve().parent}"  # a name that no other module has
+    spec = spec_from_file_location(title, path)
+    module = sys.modules[title] = module_from_spec(spec)  # where dataclasses look for it
     sys.path.insert(0, str(path.resolve().parent))  # for what the file imports from beside it
     try:
         spec.loader.exec_module(module)

@@ -114,6 +114,5 @@ def printed(cost: Cost) -> Table:
     if cost.batch != 1:
         raise ValueError(f"batch={cost.batch}: papers and tools print one image, so trace with batch=1")
     rows = ((c.who, c.word, c.count(cost), c.why) for c in CONVENTIONS)
-    return Table(
-        ("printed by", "called", "number", "what it holds"), rows, f"{cost.name}: one network, one image."
-    )
+    columns = ("printed by", "called", "number", "what it holds")
+    return Table(columns, rows, f"{cost.name}: one network, one image.").warn(cost.warning)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import floor
 
 import torch
 from torch import nn
@@ -17,8 +16,8 @@ from cnnlib.costs import folds
 from cnnlib.costs.counter import Counter
 from cnnlib.costs.meta_copy import MetaCopy, without_garbage_collection
 from cnnlib.costs.operations import Work
-from cnnlib.costs.receptive_field import axes_of
-from cnnlib.costs.rows import Row, rows_of, span_of, unused_rows
+from cnnlib.costs.places import Place, axes_of, span_of, unknown
+from cnnlib.costs.rows import Row, rows_of, unused_rows
 from cnnlib.shapes import Span
 from cnnlib.table import Table, number, size
 
@@ -36,7 +35,8 @@ class Cost:
     dtype: torch.dtype
     rows: tuple[Row, ...]
     memory: int  # peak bytes of live feature maps in inference, the image among them
-    receptive_field: int | Shape  # of the last spatial map before global pooling or flattening
+    receptive_field: int | Shape | None  # of the last spatial map before global pooling or flattening
+    lost_at: str | None  # the operation behind which no receptive field is known
     unsupported: dict[str, int]  # operations without a rule, and how often they ran
     ops: dict[str, Work]  # arithmetic by operation, as PyTorch names them
     _copy: MetaCopy = field(repr=False, compare=False)
@@ -111,14 +111,28 @@ class Cost:
     def caption(self) -> str:
         """What was counted and how, for every table; what was not counted is named in it."""
         said = f"{self.name}: image {number(self.image)}, batch {self.batch}, {str(self.dtype)[6:]}. {CONVENTION}"
-        if self.unsupported:
-            said += f" NOT COUNTED: {', '.join(self.unsupported)}."
-        return said
+        return f"{said} {self.warning}".strip()
+
+    @property
+    def warning(self) -> str:
+        """What is missing from the numbers; nothing, as a rule."""
+        said = [f"NOT COUNTED: {', '.join(self.unsupported)}."] if self.unsupported else []
+        if self.lost_at:
+            said.append(f"RECEPTIVE FIELD NOT KNOWN behind {self.lost_at}.")
+        return " ".join(said)
 
     def table(self) -> Table:
         """One row a layer, and the total."""
         rows = [
-            (_label(r), r.kind, r.out, r.params, r.macs, size(r.memory) if r.memory else "", _sees(r.span))
+            (
+                folds.label(r),
+                r.kind,
+                r.out,
+                r.params,
+                r.macs,
+                size(r.memory) if r.memory else "",
+                folds.sees(r.span),
+            )
             for r in self.rows
         ]
         total = (
@@ -131,7 +145,7 @@ class Cost:
             self.receptive_field,
         )
         columns = ("layer", "kind", "output", "params", "MACs", "memory", "sees")
-        return Table(columns, [*rows, total], self.caption, total=True)
+        return Table(columns, [*rows, total], self.caption, total=True).warn(self.warning)
 
     def __repr__(self) -> str:
         return repr(self.table())
@@ -145,37 +159,23 @@ class Cost:
 
     def by(self, depth: int) -> Table:
         """Folded by the first ``depth`` pieces of the layers' names: 1 for stages, 2 for blocks, as a rule."""
-        return folds.by_depth(self.rows, depth, self.caption)
+        return folds.by_depth(self.rows, depth, self.caption).warn(self.warning)
 
     def by_size(self) -> Table:
         """Folded by the size of the map: the stages of a network that does not name them."""
-        return folds.by_size(self.rows, self.caption)
+        return folds.by_size(self.rows, self.caption).warn(self.warning)
 
     def by_kind(self) -> Table:
         """Folded by the kind of layer or operation."""
-        return folds.by_kind(self.rows, self.caption)
+        return folds.by_kind(self.rows, self.caption).warn(self.warning)
 
     def top(self, k: int, quantity: str) -> Table:
         """The ``k`` rows with the most ``"macs"``, ``"params"``, ``"activations"``, ``"memory"`` ..."""
-        return folds.top(self.rows, k, quantity, self.caption)
+        return folds.top(self.rows, k, quantity, self.caption).warn(self.warning)
 
     def details(self) -> Table:
         """Every column there is, plain numbers, memory in bytes."""
-        columns = (
-            "name", "kind", "out", "params", "trainable", "frozen", "buffers", "param_bytes", "macs",
-            *(f"{kind}_ops" for kind in Work._fields[1:]),
-            "activations", "memory", "in_place", "live", "sees", "stride", "start",
-        )  # fmt: skip
-        rows = (
-            (
-                _label(r), r.kind, r.out, r.params, r.trainable, r.frozen, r.buffers, _bytes(r.param_bytes), r.macs,
-                *r.work[1:],
-                r.activations, r.memory, r.in_place, r.live, _sees(r.span), _each(r.span, "stride"),
-                _each(r.span, "start"),
-            )
-            for r in self.rows
-        )  # fmt: skip
-        return Table(columns, rows)
+        return folds.details(self.rows).warn(self.warning)
 
     def to_csv(self) -> str:
         """All columns as comma-separated text."""
@@ -184,27 +184,6 @@ class Cost:
     def to_pandas(self):
         """All columns as a ``pandas.DataFrame``."""
         return self.details().to_pandas()
-
-
-def _label(row: Row) -> str:
-    return row.name + (f" (call {row.call + 1})" if row.call else "")
-
-
-def _bytes(by_dtype: tuple[tuple[torch.dtype, int], ...]) -> str:
-    """``float32 1024``; several dtypes are set apart by a semicolon."""
-    return "; ".join(f"{str(dtype)[6:]} {n_bytes}" for dtype, n_bytes in by_dtype)
-
-
-def _each(span: Span | tuple[Span, ...] | None, field: str) -> object:
-    if span is None or isinstance(span, Span):
-        return span and getattr(span, field)
-    return tuple(getattr(s, field) for s in span)
-
-
-def _sees(span: Span | tuple[Span, ...] | None) -> int | Shape | None:
-    if span is None or isinstance(span, Span):
-        return span and floor(span.size)
-    return tuple(floor(s.size) for s in span)
 
 
 def trace(
@@ -225,14 +204,15 @@ def _traced(copy: MetaCopy) -> Cost:
     counter = Counter(copy)
     inputs = copy.inputs()
     for x in inputs:
-        x._cnnlib_axes = (None, None, *(Span() for _ in x.shape[2:]))[: x.ndim]
+        x._cnnlib_axes = (None, None, *(Place(dim, Span()) for dim in range(x.ndim - 2)))[: x.ndim]
         counter.alive.add(x)
     counter.axes = axes_of(inputs[0])
     del x
     copy.run(inputs, counter)
     rows = [row for e in counter.root.events for row in rows_of(e)]
     rows += unused_rows(copy.module, counter.unused.values())
-    sees = _sees(span_of(counter.axes)) or 1
+    lost_at = unknown(counter.axes)
+    sees = None if lost_at else folds.sees(span_of(counter.axes)) or 1
     return Cost(
         name=copy.name,
         image=copy.shapes[0] if len(copy.shapes) == 1 else tuple(copy.shapes),
@@ -240,7 +220,8 @@ def _traced(copy: MetaCopy) -> Cost:
         dtype=copy.dtype,
         rows=tuple(rows),
         memory=counter.alive.peak,
-        receptive_field=sees if isinstance(sees, int) or len(set(sees)) > 1 else sees[0],
+        receptive_field=sees[0] if isinstance(sees, tuple) and len(set(sees)) == 1 else sees,
+        lost_at=lost_at,
         unsupported=dict(counter.unsupported),
         ops={op: Work(*map(sum, zip(*works, strict=True))) for op, works in counter.ops.items()},
         _copy=copy,

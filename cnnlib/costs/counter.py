@@ -9,35 +9,18 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch._C import DisableTorchFunction, _DisableTorchDispatch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from cnnlib.costs.clone import ATOMIC_TYPES
 from cnnlib.costs.data_movement import MOVEMENT_RULES
 from cnnlib.costs.fast_path import FastPath, no_transforms
 from cnnlib.costs.liveness import LiveMaps, key
 from cnnlib.costs.meta_copy import MetaCopy, Observer
 from cnnlib.costs.operations import RULES, Work, aten
-from cnnlib.costs.receptive_field import Axes, axes_of, joined
+from cnnlib.costs.places import Axes, axes_of
+from cnnlib.costs.propagation import named, propagate, tensors_in
 from cnnlib.costs.rows import NO_PARAMETERS, ModuleCall, Operation, Row, count_parameters
 from cnnlib.costs.shape_inference import LAYERS
 
 Shape = tuple[int, ...]
-
-
-def tensors_in(tree: object) -> list[Tensor]:
-    """All tensors in a structure; the usual ones, which are flat, take a short way."""
-    if isinstance(tree, Tensor):
-        return [tree]
-    if type(tree) not in (tuple, list):
-        return [] if type(tree) in ATOMIC_TYPES else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
-    found: list[Tensor] = []
-    for part in tree:
-        kind = type(part)
-        if kind is Tensor or kind is nn.Parameter:
-            found.append(part)
-        elif kind not in ATOMIC_TYPES:
-            found += tensors_in(part)
-    return found
 
 
 class _ModuleInfo(NamedTuple):
@@ -130,7 +113,8 @@ class Counter(Observer, TorchDispatchMode):
         """The row of a layer that is one operation."""
         rule, kind, in_place = RULES[packet], type(module).__name__, out is args[0]
         work = rule.work(args, out)
-        axes = out._cnnlib_axes = rule.axes(args, out) if rule.axes else axes_of(args[0])
+        axes = rule.axes(args, out) if rule.axes else axes_of(args[0])
+        axes = out._cnnlib_axes = named(axes, packet, self.stack[-1].name)
         memory = 0 if in_place else self.alive.add(out)
         self._note(packet.__name__, work, axes)
         self._last = None
@@ -144,7 +128,7 @@ class Counter(Observer, TorchDispatchMode):
         )  # fmt: skip
 
     def _note(self, op: str, work: Work, axes: Axes) -> None:
-        if any(axes):
+        if len(axes) > 2 and any(axes):
             self.axes = axes
         if any(work):
             self.ops.setdefault(op.rstrip("_"), []).append(work)
@@ -201,6 +185,8 @@ class Counter(Observer, TorchDispatchMode):
         if kwargs:
             ins += tensors_in(list(kwargs.values()))
         if not outs or not ins:
+            if outs:
+                propagate(packet, args, outs, ins, "")
             return
         out, work, layer = outs[0], Work(), False
         rule, move = RULES.get(packet), MOVEMENT_RULES.get(packet)
@@ -209,10 +195,7 @@ class Counter(Observer, TorchDispatchMode):
         elif move is None:
             name = packet.__name__
             self.unsupported[name] = self.unsupported.get(name, 0) + 1
-        look = rule.axes if rule else move
-        axes = look(args, out) if look else joined(ins, out.ndim)
-        for t in outs:
-            t._cnnlib_axes = axes if t.ndim == len(axes) else joined(ins, t.ndim)
+        axes = propagate(packet, args, outs, ins, self.stack[-1].name)
         first_used: list[Tensor] = []
         if move is not None and len(ins) == 1:  # such as the transpose of a weight: used where it goes
             self._pass_on(self._owner(ins[0]), outs)

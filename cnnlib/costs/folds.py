@@ -1,10 +1,15 @@
-"""Rows added up: by part of the network, by size of the map, by kind of layer; and the dearest ones."""
+"""Rows as tables: added up by part of the network, size of the map or kind of layer; the dearest; all columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import floor
 
+import torch
+
+from cnnlib.costs.operations import Work
 from cnnlib.costs.rows import Row
+from cnnlib.shapes import Span
 from cnnlib.table import Share, Table
 
 QUANTITIES = ("params", "trainable", "frozen", "buffers", "macs", "activations", "memory", "live")
@@ -87,3 +92,45 @@ def _line(name: str, part: Sequence[Row], whole: Mapping[str, int]) -> tuple:
         _share(macs, whole["macs"]),
         sum(r.activations for r in part if r.layer),
     )
+
+
+def details(rows: Sequence[Row]) -> Table:
+    """Every column there is, plain numbers, memory in bytes."""
+    columns = (
+        "name", "kind", "out", "params", "trainable", "frozen", "buffers", "param_bytes", "macs",
+        *(f"{kind}_ops" for kind in Work._fields[1:]),
+        "activations", "memory", "in_place", "live", "sees", "stride", "start",
+    )  # fmt: skip
+    lines = (
+        (
+            label(r), r.kind, r.out, r.params, r.trainable, r.frozen, r.buffers, _bytes(r.param_bytes), r.macs,
+            *r.work[1:],
+            r.activations, r.memory, r.in_place, r.live, sees(r.span), _each(r.span, "stride"),
+            _each(r.span, "start"),
+        )
+        for r in rows
+    )  # fmt: skip
+    return Table(columns, lines)
+
+
+def label(row: Row) -> str:
+    """Its name, and which call it is if not the first."""
+    return row.name + (f" (call {row.call + 1})" if row.call else "")
+
+
+def _bytes(by_dtype: tuple[tuple[torch.dtype, int], ...]) -> str:
+    """``float32 1024``; several dtypes are set apart by a semicolon."""
+    return "; ".join(f"{str(dtype)[6:]} {n_bytes}" for dtype, n_bytes in by_dtype)
+
+
+def _each(span: Span | tuple[Span, ...] | None, field: str) -> object:
+    if span is None or isinstance(span, Span):
+        return span and getattr(span, field)
+    return tuple(getattr(s, field) for s in span)
+
+
+def sees(span: Span | tuple[Span, ...] | None) -> int | tuple[int, ...] | None:
+    """Pixels that a unit sees, one number if square."""
+    if span is None or isinstance(span, Span):
+        return span and floor(span.size)
+    return tuple(floor(s.size) for s in span)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cnnlib.costs import receptive_field
-from cnnlib.costs.receptive_field import Axes
+from cnnlib.costs.places import Axes
 
 aten = torch.ops.aten
 
@@ -72,6 +72,11 @@ def _matrix(i: int) -> Callable[[Sequence, Tensor], Work]:
     return lambda args, out: Work(macs=out.numel() * args[i].shape[-1], bias=out.numel() if i else 0)
 
 
+def _summed_batch(args: Sequence, out: Tensor) -> Work:
+    """A product a batch, added up: args[1] (B, R, K) times args[2] (B, K, C) is (R, C)."""
+    return Work(macs=args[1].numel() * args[2].shape[-1], bias=out.numel())
+
+
 def _reads(args: Sequence, out: Tensor) -> Work:
     return Work(elementwise=args[0].numel())
 
@@ -107,12 +112,13 @@ _NONE = Rule(lambda args, out: Work())
 
 RULES = _table(
     ("convolution _convolution convolution_overrideable", Rule(_conv, receptive_field.conv, layer=True)),
-    ("mm", Rule(_matrix(0), receptive_field.rowwise(0), layer=True)),
-    ("addmm", Rule(_matrix(1), receptive_field.rowwise(1), layer=True)),
-    ("mv dot vdot", Rule(_matrix(0), receptive_field.lost, layer=True)),
-    ("addmv", Rule(_matrix(1), receptive_field.lost, layer=True)),
-    ("bmm", Rule(_matrix(0), receptive_field.lost)),
-    ("baddbmm addbmm", Rule(_matrix(1), receptive_field.lost)),
+    ("mm", Rule(_matrix(0), receptive_field.product(0), layer=True)),
+    ("addmm", Rule(_matrix(1), receptive_field.product(1), layer=True)),
+    ("mv dot vdot", Rule(_matrix(0), receptive_field.product(0), layer=True)),
+    ("addmv", Rule(_matrix(1), receptive_field.product(1), layer=True)),
+    ("bmm", Rule(_matrix(0), receptive_field.product(0))),
+    ("baddbmm", Rule(_matrix(1), receptive_field.product(1))),
+    ("addbmm", Rule(_summed_batch, receptive_field.product(1))),
     ("max_pool2d_with_indices max_pool3d_with_indices", Rule(_pool, receptive_field.max_pool)),
     ("max_pool1d max_pool2d max_pool3d", Rule(_pool, receptive_field.max_pool)),
     ("avg_pool1d avg_pool2d avg_pool3d", Rule(_pool, receptive_field.avg_pool)),
@@ -129,21 +135,24 @@ RULES = _table(
     ),
     (
         """relu relu6 threshold hardtanh hardswish hardsigmoid sigmoid tanh silu gelu elu celu selu leaky_relu
-        softplus mish log_sigmoid_forward _softmax _safe_softmax _log_softmax glu _prelu_kernel prelu hardshrink
+        softplus mish log_sigmoid_forward _prelu_kernel prelu hardshrink
         softshrink rrelu_with_noise""",
         Rule(_count("activation")),
     ),
+    ("_softmax _safe_softmax _log_softmax", Rule(_count("activation"), receptive_field.along(1))),
+    ("glu", Rule(_count("activation"), receptive_field.along(1))),
     (
         """add sub rsub mul div neg pow square sqrt rsqrt exp log log1p expm1 abs sin cos erf reciprocal clamp
         clamp_min clamp_max maximum minimum where lerp addcmul addcdiv floor_divide remainder sign floor ceil round
-        fmod atan2 sgn cumsum cumprod""",
+        fmod atan2 sgn""",
         Rule(_count("elementwise")),
     ),
+    ("cumsum cumprod", Rule(_count("elementwise"), receptive_field.along(1))),
     (
-        """sum prod amax amin max min var std var_mean std_mean logsumexp linalg_vector_norm norm argmax argmin
-        any all""",
+        """sum prod amax amin max min var std var_mean std_mean logsumexp argmax argmin any all""",
         Rule(_reads, receptive_field.reduced),
     ),
+    ("linalg_vector_norm norm", Rule(_reads, receptive_field.normed)),
     ("mean", Rule(_mean, receptive_field.reduced)),
     ("native_dropout bernoulli", _NONE),
     (

@@ -1,9 +1,12 @@
-"""What the units of a tensor see in the image, carried through each kind of operation.
+"""What the units behind each kind of arithmetic see in the image.
 
-A traced tensor holds one entry an axis: the :class:`~cnnlib.shapes.Span` of its units along that axis of the
-image, a :class:`~cnnlib.shapes.UpsampledSpan` one behind an enlargement, or ``None`` where the axis is no place in the
-image: batch, channel, anything pooled over the whole map.
-Each rule takes the arguments of an ATen call and its output, and returns the entries of the output.
+Each rule takes the arguments of an ATen call and its output, and returns the entries of the output
+(:mod:`cnnlib.costs.places`). The field of a map is the window that a unit sees, whatever the weights are:
+
+* sums, concatenations and channels are joined: the field is that of all branches together;
+* what looks at single units passes the field on, and so do the statistics of a normalisation;
+* what a pool over the whole map says, such as a gate, is no window and is left out where it is joined to a map;
+* attention looks at every place that it attends to, so behind it a unit has no window: its field is unknown.
 """
 
 from __future__ import annotations
@@ -13,39 +16,18 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from cnnlib.shapes import Span, UpsampledSpan, resample
-
-Axes = tuple[Span | UpsampledSpan | None, ...]
-
-
-def axes_of(x: object) -> Axes:
-    """What each axis of a traced tensor sees."""
-    return getattr(x, "_cnnlib_axes", None) or (None,) * getattr(x, "ndim", 0)
-
-
-def packed(x: Tensor) -> tuple[tuple[int, ...], Axes]:
-    """Shape and axes that a flattened tensor held before, or nothing."""
-    return getattr(x, "_cnnlib_packed", ((), ()))
-
-
-def joined(tensors: Sequence[Tensor], ndim: int) -> Axes:
-    """The union of several inputs, aligned at their last axes as broadcasting does.
-
-    An input that is constant along an axis, such as the gate of squeeze-and-excitation, is left out there.
-    """
-    out: list[Span | UpsampledSpan | None] = [None] * ndim
-    for axes in dict.fromkeys(map(axes_of, tensors)):
-        for i, span in enumerate(axes, ndim - len(axes)):
-            if span is not None and i >= 0:
-                out[i] = union(out[i], span)
-    return tuple(out)
-
-
-def union(held: Span | UpsampledSpan | None, span: Span | UpsampledSpan) -> Span | UpsampledSpan:
-    """What sees ``held``, if anything yet, and ``span``."""
-    if held is None:
-        return span
-    return span.union(held) if isinstance(span, UpsampledSpan) else held.union(span)
+from cnnlib.costs.places import (
+    LOST,
+    UNIFORM,
+    Axes,
+    Unknown,
+    axes_of,
+    depends,
+    enlarged,
+    mixed,
+    resampled,
+    through,
+)  # fmt: skip
 
 
 def each(value: object, n: int) -> Sequence[int]:
@@ -55,12 +37,11 @@ def each(value: object, n: int) -> Sequence[int]:
     return value * n if len(value) == 1 else value
 
 
-def windows(x: Tensor, kernel, stride, pad, dilation) -> Axes:
+def windows(axes: Axes, kernel, stride, pad, dilation) -> Axes:
     """Behind windows that slide along the last axes."""
     n = len(kernel)
-    settings = zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
-    spans = [s and s.through(k, st, p, d) for s, k, st, p, d in settings]
-    return (*(None,) * (x.ndim - n), *spans)
+    settings = zip(axes[-n:], kernel, stride, pad, dilation, strict=True)
+    return (*axes[:-n], *(e and through(e, k, st, p, d) for e, k, st, p, d in settings))
 
 
 def conv(args: Sequence, out: Tensor) -> Axes:
@@ -68,14 +49,19 @@ def conv(args: Sequence, out: Tensor) -> Axes:
     x, weight, _, stride, pad, dilation, transposed = args[:7]
     kernel = weight.shape[2:]
     n = len(kernel)
+    axes = axes_of(x)
+    if axes[-n - 1]:
+        axes = mixed(axes, x.shape, {len(axes) - n - 1})
     stride, pad, dilation = each(stride, n), each(pad, n), each(dilation, n)
+    if depends(weight):
+        return lost(args, out)
     if not transposed:
-        return windows(x, kernel, stride, pad, dilation)
+        return windows(tuple(axes), kernel, stride, pad, dilation)
     spans = tuple(
-        s and resample(s, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
-        for s, k, st, p, d in zip(axes_of(x)[-n:], kernel, stride, pad, dilation, strict=True)
+        resampled(e, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
+        for e, k, st, p, d in zip(axes[-n:], kernel, stride, pad, dilation, strict=True)
     )
-    return (None,) * (x.ndim - n) + spans
+    return (*axes[:-n], *spans)
 
 
 def pool_settings(args: Sequence) -> tuple[Sequence[int], ...]:
@@ -92,27 +78,31 @@ def max_pool(args: Sequence, out: Tensor) -> Axes:
     """Behind a maximum over windows."""
     kernel, stride, pad = pool_settings(args)
     dilation = each(args[4], len(kernel)) if len(args) > 4 else [1] * len(kernel)
-    return windows(args[0], kernel, stride, pad, dilation)
+    return windows(axes_of(args[0]), kernel, stride, pad, dilation)
 
 
 def avg_pool(args: Sequence, out: Tensor) -> Axes:
     """Behind a mean over windows; the mean of a whole map is no place in the image any more."""
     kernel, stride, pad = pool_settings(args)
-    if tuple(args[0].shape[-len(kernel) :]) == tuple(kernel):  # the mean of a whole map: a global pool
-        return (None,) * out.ndim
-    return windows(args[0], kernel, stride, pad, [1] * len(kernel))
+    axes, n = axes_of(args[0]), len(kernel)
+    if tuple(args[0].shape[-n:]) == tuple(kernel):  # the mean of a whole map: a global pool
+        return tuple(mixed(axes, args[0].shape, range(len(axes) - n, len(axes))))
+    return windows(axes, kernel, stride, pad, [1] * n)
 
 
 def adaptive_pool(args: Sequence, out: Tensor) -> Axes:
     """Behind windows that share out the map, from floor(i n / m) to ceil((i + 1) n / m)."""
     x, n_axes = args[0], len(args[1])
-    spans = []
-    for s, n, m in zip(axes_of(x)[-n_axes:], x.shape[-n_axes:], out.shape[-n_axes:], strict=True):
-        step = Fraction(n, m)
-        part = Fraction(1, step.denominator)
-        whole = m == 1 and n > 1
-        spans.append(None if whole or s is None else resample(s, part - 1, step - part, step))
-    return (None,) * (x.ndim - n_axes) + tuple(spans)
+    axes = list(axes_of(x))
+    for i in range(-n_axes, 0):
+        n, m = x.shape[i], out.shape[i]
+        if m == 1 and n > 1:
+            axes = mixed(axes, x.shape, {len(axes) + i})
+        else:
+            step = Fraction(n, m)
+            part = Fraction(1, step.denominator)
+            axes[i] = axes[i] and resampled(axes[i], part - 1, step - part, step)
+    return tuple(axes)
 
 
 def nearest(args: Sequence, out: Tensor) -> Axes:
@@ -141,49 +131,92 @@ def interpolated(width: int) -> Callable[[Sequence, Tensor], Axes]:
 
 def _resized(x: Tensor, out: Tensor, reads: Callable[[Fraction, Fraction], tuple], less: int = 0) -> Axes:
     """``reads(step, 1 / denominator)``: first, last and step of what the units read; step = n / m, both ``less``."""
-    spans = []
-    for s, n, m in zip(axes_of(x)[2:], x.shape[2:], out.shape[2:], strict=True):
+    axes = list(axes_of(x))
+    for i in range(2, x.ndim):
+        n, m = x.shape[i], out.shape[i]
+        if n == m:
+            continue
+        if n == 1:
+            axes[i] = axes[i] and LOST if axes[i] else UNIFORM
+            continue
         step = Fraction(n - less, max(m - less, 1))
-        spans.append(s and resample(s, *reads(step, Fraction(1, step.denominator))))
-    return (None, None, *spans)
+        axes[i] = axes[i] and resampled(axes[i], *reads(step, Fraction(1, step.denominator)))
+    return tuple(axes)
 
 
 def shuffled(args: Sequence, out: Tensor) -> Axes:
     """Behind channels laid out as pixels, ``args[1]`` along each side."""
-    r = args[1]
-    spans = (
-        s and resample(s, Fraction(1 - r, r), Fraction(0), Fraction(1, r)) for s in axes_of(args[0])[-2:]
-    )
-    return (None,) * (out.ndim - 2) + tuple(spans)
+    axes = axes_of(args[0])
+    if axes[-3]:
+        return lost(args, out)
+    return (*axes[:-2], *(e and enlarged(e, args[1]) for e in axes[-2:]))
 
 
 def unshuffled(args: Sequence, out: Tensor) -> Axes:
     """Behind pixels laid out as channels, from squares of side ``args[1]``."""
     r = args[1]
-    return windows(args[0], (r, r), (r, r), (0, 0), (1, 1))
+    axes = axes_of(args[0])
+    if axes[-3]:
+        return lost(args, out)
+    return windows(axes, (r, r), (r, r), (0, 0), (1, 1))
 
 
-def reduced(args: Sequence, out: Tensor) -> Axes:
+def reduced(args: Sequence, out: Tensor, dims_at: int = 1) -> Axes:
     """Behind a sum, mean or maximum over some axes: those are no places any more."""
     x = args[0]
-    dims = args[1] if len(args) > 1 and args[1] is not None else range(x.ndim)
-    gone = {d % x.ndim for d in (dims if isinstance(dims, list | tuple | range) else [dims])}
-    axes = axes_of(x)
-    if out.ndim == x.ndim:
-        return tuple(None if i in gone else s for i, s in enumerate(axes))
-    return tuple(s for i, s in enumerate(axes) if i not in gone)
+    dims = args[dims_at] if len(args) > dims_at and args[dims_at] is not None else []
+    dims = dims if isinstance(dims, list | tuple) else [dims]
+    gone = {d % x.ndim for d in dims} if dims else set(range(x.ndim))
+    axes = mixed(axes_of(x), x.shape, gone)
+    return tuple(axes) if out.ndim == x.ndim else tuple(e for i, e in enumerate(axes) if i not in gone)
 
 
-def rowwise(i: int) -> Callable[[Sequence, Tensor], Axes]:
-    """A product from the right treats each row of argument ``i`` alone: what the rows are, they stay."""
+def normed(args: Sequence, out: Tensor) -> Axes:
+    """The same where the order of a norm stands before the axes."""
+    return reduced(args, out, 2)
+
+
+def along(at: int) -> Callable[[Sequence, Tensor], Axes]:
+    """Behind what mixes all units along axis ``args[at]``, such as a softmax or a running sum."""
 
     def axes(args: Sequence, out: Tensor) -> Axes:
-        out._cnnlib_packed = packed(args[i])
-        return (*axes_of(args[i])[: out.ndim - 1], None)
+        held = list(axes_of(args[0]))
+        if held and held[args[at]]:
+            held[args[at]] = LOST
+        return tuple(held)
+
+    return axes
+
+
+def product(i: int) -> Callable[[Sequence, Tensor], Axes]:
+    """Behind the matrix product of arguments ``i`` and ``i`` + 1: rows of the first, columns of the second.
+
+    Where both depend on the image, as in attention, what is left of its places has looked at all others.
+    """
+
+    def axes(args: Sequence, out: Tensor) -> Axes:
+        a, b = args[i : i + 2]
+        rows = mixed(axes_of(a), a.shape, {a.ndim - 1})
+        columns = mixed(axes_of(b), b.shape, {b.ndim - 2}) if b.ndim > 1 else rows[:-1]
+        if b.ndim == 1:
+            rows = rows[:-1]
+        if not depends(b):
+            found = rows
+        elif not depends(a):
+            found = columns
+        else:
+            found = [LOST if row or column else None for row, column in zip(rows, columns, strict=True)]
+        extra = len(found) - out.ndim  # a batch that is summed
+        return lost(args, out) if any(found[:extra]) else tuple(found[extra:])
 
     return axes
 
 
 def lost(args: Sequence, out: Tensor) -> Axes:
-    """Behind anything that mixes all places."""
-    return (None,) * out.ndim
+    """Behind anything else: places are unknown, if there were any."""
+    tensors = [t for a in args for t in (a if isinstance(a, list | tuple) else [a]) if isinstance(t, Tensor)]
+    entries = [entry for t in tensors for entry in axes_of(t) if entry]
+    if not entries:
+        return (None,) * out.ndim
+    before = next((entry for entry in entries if type(entry) is Unknown), LOST)
+    return (None, *(before,) * (out.ndim - 1))

@@ -10,16 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cnnlib.costs.operations import Work
-from cnnlib.costs.receptive_field import Axes
+from cnnlib.costs.places import Axes, Place, Unknown, span_of
 from cnnlib.shapes import Span
 
 Shape = tuple[int, ...]
-
-
-def span_of(axes: Axes) -> Span | tuple[Span, ...] | None:
-    """One span if all places of the image agree, else one an axis; ``None`` where there is none."""
-    spans = tuple(s if type(s) is Span else Span(s.size, s.stride, s.start) for s in axes if s is not None)
-    return (spans[0] if len(set(spans)) == 1 else spans) if spans else None
 
 
 class ParameterCount(NamedTuple):
@@ -103,7 +97,8 @@ class Row(NamedTuple):
     @property
     def sides(self) -> Shape:
         """Height and width of its map, where it is one."""
-        return tuple(n for n, span in zip(self.out, self.axes[1:], strict=False) if span is not None)
+        inner = enumerate(zip(self.out, self.axes[1:], strict=False))
+        return tuple(n for i, (n, e) in inner if type(e) is Place or (i and type(e) is Unknown))
 
 
 @dataclass

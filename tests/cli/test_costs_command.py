@@ -154,3 +154,56 @@ def test_a_wrong_shape_is_told_by_the_parser(capsys):
     with pytest.raises(SystemExit):
         call("alexnet", "--input", "big")
     assert "such as 3x224x224" in capsys.readouterr().err
+
+
+UNCOUNTED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def forward(self, x):
+        return torch.special.i0(x)
+"""
+
+
+@pytest.mark.parametrize("form", costs._FORMATS)
+@pytest.mark.parametrize(
+    "fold", [[], ["--by", "kind"], ["--by", "stage"], ["--top", "1"], ["--printed"], ["--compare"]]
+)
+def test_what_is_not_counted_is_named_in_every_form(capsys, tmp_path, fold, form):
+    file = tmp_path / "net.py"
+    file.write_text(UNCOUNTED)
+    name = [f"{file}:Net"] * (2 if fold == ["--compare"] else 1)
+    assert "NOT COUNTED: i0." in printed(capsys, *fold, *name, "--input", "3x8x8", "--format", form)
+
+
+POSTPONED = """
+from __future__ import annotations
+from dataclasses import dataclass
+from torch import nn
+
+@dataclass
+class Plan:
+    width: int = 8
+
+class Net(nn.Sequential):
+    def __init__(self, plan: Plan = Plan()):
+        super().__init__(nn.Conv2d(3, plan.width, 3))
+"""
+
+
+def test_a_file_with_dataclasses_and_postponed_annotations(capsys, tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(POSTPONED)
+    before = set(sys.modules)
+    out = printed(capsys, f"{file}:Net", "--input", "3x9x9")
+    assert "224" in out and "10,584" in out
+    assert not {name for name in set(sys.modules) - before if name == "net"}
+
+
+def test_a_file_may_be_called_as_a_module_that_is_there(capsys, tmp_path):
+    """Such as ``json.py``: neither takes the place of the other."""
+    file = tmp_path / "json.py"
+    file.write_text(POSTPONED)
+    assert "10,584" in printed(capsys, f"{file}:Net", "--input", "3x9x9")
+    assert sys.modules["json"] is json
