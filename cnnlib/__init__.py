@@ -9,6 +9,30 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as typing has it, which would take a while to import: what checkers and editors read
+if TYPE_CHECKING:
+    from cnnlib import costs as costs
+    from cnnlib import experiments as experiments
+    from cnnlib import experiments as runs
+    from cnnlib import figures as figures
+    from cnnlib import figures as plot
+    from cnnlib import figures as show
+    from cnnlib import grading as grading
+    from cnnlib import images as datasets
+    from cnnlib import images as images
+    from cnnlib import insight as insight
+    from cnnlib import insight as probe
+    from cnnlib import measuring as measuring
+    from cnnlib import models as models
+    from cnnlib import resources as resources
+    from cnnlib import shapes as shapes
+    from cnnlib import table as table
+    from cnnlib import training as training
+    from cnnlib.costs import trace as trace
+    from cnnlib.grading import check as check
+    from cnnlib.models import build as build
+    from cnnlib.models import list_models as list_models
+
 _FUNCTIONS = {"build": "models", "list_models": "models", "trace": "costs", "check": "grading"}
 _ROOMS = (
     "models",

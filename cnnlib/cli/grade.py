@@ -120,7 +120,7 @@ def guarded(command):
 def grade(arguments: argparse.Namespace) -> int:
     """``cnnlib grade``; 0 only if every file has its final row."""
     if missing := [module for module in NEEDED if not find_spec(module)]:
-        raise ValueError(f"grading needs {', '.join(missing)}: pip install 'cnnlib[grade]'")
+        raise ValueError(f"grading needs {', '.join(missing)}: pip install {' '.join(missing).lower()}")
     if arguments.demo:
         arguments.submissions, arguments.sheet = grading.make_demo(arguments.out)
         arguments.names, arguments.time = "file", 1  # second, so that nobody waits long for the endless loop
