@@ -91,3 +91,19 @@ class SmallBook:
 @pytest.fixture
 def small_book(tmp_path):
     return SmallBook(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def notebook_of_small_book(tmp_path_factory):
+    """The bytes of the notebook that the first run makes of the small book."""
+    book = SmallBook(tmp_path_factory.mktemp("book"))
+    made = book.sync()
+    assert made.returncode == 0, made.stderr
+    return book.notebook.read_bytes()
+
+
+@pytest.fixture
+def synced_book(small_book, notebook_of_small_book):
+    """A small book after its first run."""
+    small_book.notebook.write_bytes(notebook_of_small_book)
+    return small_book

@@ -122,13 +122,18 @@ def faults(page):
     return found
 
 
+@functools.cache  # scripts and style sheets are those of every page
+def compressed(body):
+    return len(gzip.compress(body, 6))
+
+
 def transferred(page):
     """Bytes of all that the page loaded, as a server that compresses would send it."""
     total = 0
     for answer in list(page.loaded.values()):
         body = answer.body()
         kind = answer.headers.get("content-type", "")
-        total += len(gzip.compress(body, 6)) if any(part in kind for part in COMPRESSED) else len(body)
+        total += compressed(body) if any(part in kind for part in COMPRESSED) else len(body)
     return total
 
 

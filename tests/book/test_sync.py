@@ -1,13 +1,11 @@
 """Text and notebook in step: `tools/sync_notebooks.py` goes by content and refuses bad cells."""
 
 import os
-import subprocess
-import sys
 
 import nbformat
 import pytest
 import sync_notebooks as sync
-from book import REPOSITORY, ROOT, SITE
+from book import REPOSITORY, SITE, sources, texts_of_notebooks
 
 
 def read(path):
@@ -15,9 +13,7 @@ def read(path):
 
 
 def test_every_notebook_is_what_its_text_says():
-    command = [sys.executable, str(ROOT / "tools" / "sync_notebooks.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert sync.check(sorted({*sources(), *texts_of_notebooks()})) == 0
 
 
 def test_a_notebook_is_made_and_kept_in_step(small_book):
@@ -47,41 +43,37 @@ def test_a_notebook_is_made_and_kept_in_step(small_book):
     assert read(small_book.notebook).cells[2].outputs[0].text == "42\n"
 
 
-def test_a_stale_output_is_found(small_book):
-    small_book.sync()
-    small_book.text.write_text(small_book.text.read_text().replace("6 * 7", "6 * 8"))
-    notebook = read(small_book.notebook)  # as jupytext --update leaves it: new code, old output
+def test_a_stale_output_is_found(synced_book):
+    synced_book.text.write_text(synced_book.text.read_text().replace("6 * 7", "6 * 8"))
+    notebook = read(synced_book.notebook)  # as jupytext --update leaves it: new code, old output
     notebook.cells[2].source = "print(6 * 8)"
-    nbformat.write(notebook, small_book.notebook)
-    stale = small_book.sync("--check")
+    nbformat.write(notebook, synced_book.notebook)
+    stale = synced_book.sync("--check")
     assert stale.returncode == 1
     assert "run from other code" in stale.stdout
 
 
-def test_outputs_are_not_kept_under_other_cells(small_book):
-    small_book.sync()
-    notebook = read(small_book.notebook)
+def test_outputs_are_not_kept_under_other_cells(synced_book):
+    notebook = read(synced_book.notebook)
     del notebook.cells[1]
-    nbformat.write(notebook, small_book.notebook)
-    assert small_book.sync("--check").returncode == 1
-    assert "tiny.ipynb: executed" in small_book.sync().stdout
-    assert small_book.sync("--check").returncode == 0
+    nbformat.write(notebook, synced_book.notebook)
+    assert synced_book.sync("--check").returncode == 1
+    assert "tiny.ipynb: executed" in synced_book.sync().stdout
+    assert synced_book.sync("--check").returncode == 0
 
 
-def test_a_changed_package_is_told_but_does_not_fail(small_book):
-    small_book.sync()
-    assert "warning" not in small_book.sync("--check").stdout
-    small_book.write("cnnlib/shapes.py", "x = 1\n")
-    told = small_book.sync("--check")
+def test_a_changed_package_is_told_but_does_not_fail(synced_book):
+    assert "warning" not in synced_book.sync("--check").stdout
+    synced_book.write("cnnlib/shapes.py", "x = 1\n")
+    told = synced_book.sync("--check")
     assert told.returncode == 0
     assert "cnnlib has changed since these were executed: tiny" in told.stdout
 
 
-def test_a_notebook_without_a_text_is_found(small_book):
-    small_book.sync()
-    small_book.text.rename(small_book.text.with_name("renamed.md"))
-    small_book.sync()
-    orphan = small_book.sync("--check")
+def test_a_notebook_without_a_text_is_found(synced_book):
+    synced_book.text.rename(synced_book.text.with_name("renamed.md"))
+    synced_book.sync()
+    orphan = synced_book.sync("--check")
     assert orphan.returncode == 1
     assert "chapters/tiny.ipynb: there is no text" in orphan.stdout
 
@@ -95,16 +87,15 @@ def test_a_notebook_without_a_text_is_found(small_book):
     ],
     ids=["raises", "warns", "dies"],
 )
-def test_a_bad_cell_is_refused_and_the_notebook_left_alone(small_book, code, told):
-    small_book.sync()
-    before = small_book.notebook.read_bytes()
-    small_book.text.write_text(small_book.text.read_text() + f"\n```{{code-cell}} ipython3\n{code}\n```\n")
-    refused = small_book.sync()
+def test_a_bad_cell_is_refused_and_the_notebook_left_alone(synced_book, code, told):
+    before = synced_book.notebook.read_bytes()
+    synced_book.text.write_text(synced_book.text.read_text() + f"\n```{{code-cell}} ipython3\n{code}\n```\n")
+    refused = synced_book.sync()
     assert refused.returncode == 1
     assert "chapters/tiny.md: code cell 3" in refused.stderr
     assert told in refused.stderr
-    assert small_book.notebook.read_bytes() == before
-    assert list(small_book.notebook.parent.glob(".*")) == []
+    assert synced_book.notebook.read_bytes() == before
+    assert list(synced_book.notebook.parent.glob(".*")) == []
 
 
 def test_a_sheet_gives_no_solution_away(small_book):
@@ -127,17 +118,15 @@ def test_private_folders_do_not_reach_the_notebook(small_book):
     assert read(small_book.notebook).cells[2].outputs[0].text == "chapters\n"
 
 
-def test_the_install_cell_stands_after_the_first_text(small_book):
-    small_book.sync()
-    cell = read(small_book.notebook).cells[1]
+def test_the_install_cell_stands_after_the_first_text(synced_book):
+    cell = read(synced_book.notebook).cells[1]
     assert cell.source.startswith("try:\n    import cnnlib\nexcept ImportError:\n")
     assert cell.source.endswith(f"%pip install -q git+{REPOSITORY}")
     assert cell.metadata.tags == ["hide-input"]
 
 
-def test_links_lead_to_the_site(small_book):
-    small_book.sync()
-    text = read(small_book.notebook).cells[0].source
+def test_links_lead_to_the_site(synced_book):
+    text = read(synced_book.notebook).cells[0].source
     assert f"[other page]({SITE}pages/other.html#a-part)" in text
     assert f"[this]({SITE}chapters/tiny.html)" in text
     assert f"[its source]({REPOSITORY}/blob/main/cnnlib/shapes.py)" in text
