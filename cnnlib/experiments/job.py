@@ -17,6 +17,7 @@ from cnnlib.images import Split
 from cnnlib.measuring import NOT_AVAILABLE, energy_meter, peak_memory
 from cnnlib.training import Diverged, PiecewiseLinear, Recipe, Step, World, predict, seeded, train
 
+ROWS = 60  # epochs that are kept of a longer run, evenly spaced, the last one among them
 LEARNED = 0.1  # of the way from guessing to all right: a network that learned less than this has failed
 
 
@@ -74,6 +75,11 @@ def _failure(rows: list[dict] | None, classes: int) -> str | None:
     return "at chance" if rows[-1]["train_acc"] < guessing + LEARNED * (1 - guessing) else None
 
 
+def spaced(rows: list[dict]) -> list[dict]:
+    """At most ``ROWS`` of them, every second or third or so, counted from the last."""
+    return rows[::-1][:: -(-len(rows) // ROWS) or 1][::-1]
+
+
 def do(job: Job) -> dict:
     """Make one run: net, seed, rows, and the seconds it took, of the clock and of this process; joules, if told."""
     began, busy, energy = time.perf_counter(), time.process_time(), energy_meter(job.device)
@@ -82,7 +88,9 @@ def do(job: Job) -> dict:
         rows = [asdict(row) for row in train(net, *images, job.recipe())]
     except Diverged:
         rows = []
-    short = [{k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in rows]
+    short = [
+        {k: v if isinstance(v, int) else float(f"{v:.5g}") for k, v in row.items()} for row in spaced(rows)
+    ]
     joules, failure = energy(), _failure(rows, len(images[0].classes))
     looks = {} if job.search else job.experiment.views
     answers = {view: compact.text(look(net, images[1])) for view, look in looks.items()}

@@ -62,13 +62,15 @@ def check(name: str, second: bool = False) -> list[Weakness]:
 
 def show(name: str):
     """The stored curves of an experiment, thin lines single runs, thick lines their mean; returns the Axes."""
-    metric = named(name).metric
-    stored = sides(load(name)).items()
+    metric, stored = named(name).metric, load(name)
+    whole = [run for run in stored["runs"] if run["rows"]]
     groups = {
-        side: [[metric.curve(row) for row in run["rows"]] for run in runs if run["rows"]]
-        for side, runs in stored
+        side: [[metric.curve(row) for row in run["rows"]] for run in whole if run["net"] == side]
+        for side in sides(stored)
     }
-    return figures.training_curves(groups, metric.ylabel)
+    lengths = {len(run["rows"]) for run in whole}
+    x = [row["epoch"] for row in whole[0]["rows"]] if len(lengths) == 1 else ()
+    return figures.training_curves(groups, metric.ylabel, x=x)
 
 
 def _bars(found: list[Comparison]) -> list[figures.Interval]:

@@ -165,11 +165,11 @@ def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
 
 @styled
 def training_curves(
-    groups: Mapping[str, Sequence[Sequence[float]]], ylabel: str, xlabel: str = "epoch"
+    groups: Mapping[str, Sequence[Sequence[float]]], ylabel: str, xlabel: str = "epoch", x: Sequence[float] = ()
 ) -> Axes:
     """Runs of several sides: thin lines single runs, thick lines their mean, each side named at its end.
 
-    ``groups``: label -> runs, each a list of values at epoch 1, 2, ...; runs of one side are equally long.
+    ``groups``: label -> runs, each a list of values at ``x``, or at epoch 1, 2, ...; runs of one side are equally long.
     """
     at_most_seven("groups", groups)
     (ax,) = new_axes(4.2)
@@ -179,12 +179,15 @@ def training_curves(
             raise ValueError(
                 f"{label!r} has runs of {[len(r) for r in runs]} values: need one or more, equally long"
             )
-        x = range(1, len(runs[0]) + 1)
+        at = x or range(1, len(runs[0]) + 1)
         for run in runs:
-            ax.plot(x, run, color=COLOURS[k], lw=0.9, alpha=0.45, ls=DASHES[k])
+            ax.plot(at, run, color=COLOURS[k], lw=0.9, alpha=0.45, ls=DASHES[k])
         mean = np.mean(runs, axis=0)
-        ax.plot(x, mean, color=COLOURS[k], lw=3, ls=DASHES[k], marker=MARKS[k], ms=7, label=label)
-        ends[label] = (x[-1], mean[-1])
+        ax.plot(
+            at, mean, color=COLOURS[k], lw=3, ls=DASHES[k], marker=MARKS[k], ms=7, markevery=max(1, len(at) // 10),
+            label=label,
+        )  # fmt: skip
+        ends[label] = (at[-1], mean[-1])
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(color=FAINT)

@@ -280,3 +280,10 @@ def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatc
 
 def explosive():
     return nn.Sequential(nn.Flatten(), *(nn.Linear(16, 16) for _ in range(6)), nn.Linear(16, 2))
+
+
+def test_a_long_run_keeps_sixty_epochs_and_its_last():
+    rows = [{"epoch": i} for i in range(1, 301)]
+    assert [row["epoch"] for row in job.spaced(rows)] == list(range(5, 301, 5))
+    assert job.spaced(rows[:60]) == rows[:60] and job.spaced([]) == []
+    assert [row["epoch"] for row in job.spaced(rows[:61])][-2:] == [59, 61]

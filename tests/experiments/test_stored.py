@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cnnlib import runs
+from cnnlib.experiments import job, standings
 from cnnlib.experiments import record as records
-from cnnlib.experiments import standings
 from cnnlib.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,8 @@ def test_a_stored_experiment_is_the_one_that_is_registered(name, second):
     epochs = experiment.epochs()
     for side, made in runs.sides(record).items():
         whole = [run for run in made if run.get("failed") != "diverged"]
-        assert all(len(run["rows"]) == math.ceil(epochs[side]) for run in whole)
+        assert all(run["rows"][-1]["epoch"] == math.ceil(epochs[side]) for run in whole)
+        assert all(len(run["rows"]) == min(job.ROWS, math.ceil(epochs[side])) for run in whole)
 
 
 @pytest.mark.parametrize("name", BY_PROTOCOL)
