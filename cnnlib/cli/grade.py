@@ -6,6 +6,7 @@ import argparse
 import os
 import secrets
 import sys
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +21,15 @@ BUILD = """\
 Write the notebook of a sheet that students get; prove that its solutions get all points, a blank one none."""
 # Options that a run of the same table takes over from the last one, and what they are at first.
 FIRST = dict(
-    submissions=None, sheet=None, roster=None, names="file", variant=None, seeds=1, time=10, memory=2.0
+    submissions=None,
+    sheet=None,
+    roster=None,
+    names=None,
+    due=None,
+    variant=None,
+    seeds=1,
+    time=10,
+    memory=2.0,
 )
 NEEDED = ("IPython", "jupytext", "jinja2", "safetensors", "tqdm")
 
@@ -43,6 +52,9 @@ def add_parsers(subparsers) -> None:
     who.add_argument(
         "--names",
         help=f"how file names tell the student: {', '.join(grading.NAME_PATTERNS)} or a regex (?P<id>...)",
+    )
+    who.add_argument(
+        "--due", type=date, metavar="WHEN", help="such as 2026-11-30T23:59; later days are counted"
     )
     inputs = parser.add_argument_group("hidden inputs")
     inputs.add_argument("--variant", type=int, help="seed that the class's own sheet was built with")
@@ -89,6 +101,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def date(text: str) -> str:
+    """A date, with a time or without, from the command line."""
+    try:
+        return datetime.fromisoformat(text).isoformat(timespec="minutes")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-11-30T23:59") from None
+
+
 def shard(text: str) -> tuple[int, int]:
     """Part and number of parts, written 2/8."""
     number, slash, count = text.partition("/")
@@ -106,7 +126,7 @@ def guarded(command):
                 stream.reconfigure(errors="backslashreplace")
         try:
             return command(arguments)
-        except (ValueError, Infra) as error:
+        except (ValueError, Infra, OSError) as error:  # a full disk among them
             print(f"cnnlib: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:

@@ -1,7 +1,8 @@
 """The process that stands between the grader and one student's code: ``python -m cnnlib.grading.child``.
 
-It reads one request (JSON) from its standard input and never runs a line of the student's. For every probe it
-forks a process that does, under limits, and writes one line of JSON about it to its standard output.
+It reads two lines of JSON from its standard input, the cells and then the questions, and never runs a line of the
+student's. For every probe it forks a process that does, under limits, and writes one line of JSON about it to its
+standard output.
 """
 
 from __future__ import annotations
@@ -131,42 +132,50 @@ def explain_exit(status: int, worked: bool) -> tuple[str, str]:
 
 def report(forked: ForkResult) -> dict:
     """What goes to the grader about one probe: nothing that was not looked at, whatever the process wrote."""
-    said = forked.lines[0] if forked.lines else {"loaded": []}
-    if type(said) is not dict or type(notes := said.get("loaded")) is not list:
-        return {"status": "tampered", "message": "something else than an answer came back", "notes": []}
-    notes = [str(note)[: student.MAX_MESSAGE] for note in notes[:20]]
     if len(forked.lines) < 2:
-        return {"status": forked.status, "message": forked.message, "notes": notes, "recheck": forked.recheck}
+        return {"status": forked.status, "message": forked.message, "recheck": forked.recheck}
     result = forked.lines[1]
     status = result.get("status") if type(result) is dict else None
     if status == "value" and "value" in result:
-        return {"status": "value", "value": result["value"], "notes": notes}
+        return {"status": "value", "value": result["value"]}
     if status in STATUSES:
-        return {
-            "status": status,
-            "message": str(result.get("message"))[: 2 * student.MAX_MESSAGE],
-            "notes": notes,
-        }
-    return {"status": "tampered", "message": "something else than an answer came back", "notes": notes}
+        return {"status": status, "message": str(result.get("message"))[: 2 * student.MAX_MESSAGE]}
+    return {"status": "tampered", "message": "something else than an answer came back"}
 
 
-def serve(request: dict, send: Callable[[dict], None]) -> None:
-    """Answer a request: one line for the survey of the cells, then one for each question."""
+def serve(request: dict, questions: Callable[[], list[dict]], send: Callable[[dict], None]) -> None:
+    """Say what the cells hold; only then ask for the questions, and answer each with a line.
+
+    So what is said of the cells, errors of loading them among it, comes from a process that knows no hidden input.
+    """
     sheet, limits = load(request["sheet"]), request["limits"]
     for module in sheet.imports.values():
         import_module(module)
     survey = run_forked(lambda send: send(student.survey(request["cells"], sheet)), 1, limits, MAX_SURVEY)
     found = survey.lines[0] if survey.lines else {"notes": [f"the cells could not be read: {survey.message}"]}
-    send({key: found.get(key, empty) for key, empty in (("notes", []), ("shortcuts", []), ("sheet", ""))})
-    cells, only_literals = found.get("cells", request["cells"]), False
-    for question in request["questions"]:
+    cells = found.get("cells", request["cells"])
+    for only_literals in (False, True):  # where loading dies or never ends, only what is harmless is loaded
+        trial = run_forked(partial(student.try_loading, cells, sheet, only_literals), 1, limits, MAX_SURVEY)
+        if trial.lines:
+            break
+    loaded = trial.lines[0] if trial.lines and type(trial.lines[0]) is dict else {}
+    send({
+        "notes": [*found.get("notes", ()), *texts(loaded.get("notes"))],
+        "missing": dict(zip(texts(loaded.get("missing")), texts(loaded.get("why")), strict=False)),
+        "shortcuts": found.get("shortcuts", []),
+        "sheet": found.get("sheet", ""),
+    })  # fmt: skip
+    for question in questions():
         forked = ask(cells, sheet, question, only_literals, limits)
-        if (
-            not forked.lines and not only_literals
-        ):  # loading died or never ended: from here on only what is harmless
+        if not forked.lines and not only_literals:
             only_literals = True
             forked = ask(cells, sheet, question, only_literals, limits)
         send(report(forked))
+
+
+def texts(said: object) -> list[str]:
+    """The first texts of what should be a list of them, cut short."""
+    return [str(text)[: student.MAX_MESSAGE] for text in said[:20]] if type(said) is list else []
 
 
 def ask(cells: student.Cells, sheet: Sheet, question: dict, only_literals: bool, limits: dict) -> ForkResult:
@@ -176,14 +185,24 @@ def ask(cells: student.Cells, sheet: Sheet, question: dict, only_literals: bool,
     return run_forked(job, 2, limits, MAX_ANSWER)
 
 
+def read_request() -> dict | list:
+    """One line of JSON from the grader, who sends the next one when this is answered."""
+    data = b""
+    while not data.endswith(b"\n"):
+        if not (part := os.read(0, 2**20)):
+            sys.exit("the grader has gone")
+        data += part
+    return json.loads(data)
+
+
 def main() -> None:
     """Serve the request on standard input."""
     die_with_parent()
     forbid_tracing()
     channel = os.dup(sys.stdout.fileno())
-    request = json.load(sys.stdin)
+    request = read_request()
     signal.alarm(request["seconds"])  # a container does not end with the command that started it
-    serve(request, lambda line: write(channel, line))
+    serve(request, read_request, lambda line: write(channel, line))
 
 
 if __name__ == "__main__":

@@ -54,9 +54,12 @@ def canvas(assignment: Assignment, finals: list[FinalGrade]) -> str:
 
 
 def comment(final: FinalGrade) -> str:
-    """One line on every question that did not bring all points."""
-    lines = [f"{part.name} {points_text(part)}: {message(part) or part.comment or part.status}" for part in final.parts
-             if part.points is not None and part.points < part.max]  # fmt: skip
+    """One line on every question that did not bring all points, or that a person wrote something to."""
+    lines = [
+        f"{part.name} {points_text(part)}: {'; '.join(filter(None, (part.comment, message(part)))) or part.status}"
+        for part in final.parts
+        if part.points is not None and (part.points < part.max or part.comment)
+    ]
     return "; ".join([*lines, *final.notes])[:2000] or "All points."
 
 
@@ -94,8 +97,10 @@ def return_name(final: FinalGrade, names: str, file: str) -> str:
     Moodle looks for Name_ID_plugin_type_file, Canvas for the name under which the submission was downloaded.
     """
     if names == "moodle":
-        person = re.sub(r"[^\w .'-]|_", " ", final.submission.name).strip() or "Participant"
-        return f"{person}_{final.submission.id}_assignsubmission_file_feedback.html"
+        person, number = (
+            re.sub(r"[^\w .'-]|_", " ", text).strip() for text in (final.submission.name, final.submission.id)
+        )
+        return f"{person or 'Participant'}_{number}_assignsubmission_file_feedback.html"
     if names == "canvas" and final.submission.original:
-        return PurePosixPath(final.submission.original).with_suffix(".html").name
+        return PurePosixPath(final.submission.original).stem[:200] + ".html"
     return file

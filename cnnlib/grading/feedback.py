@@ -11,8 +11,9 @@ from pathlib import Path
 from cnnlib.grading import exports
 from cnnlib.grading.grader import Assignment
 from cnnlib.grading.marks import FinalGrade
+from cnnlib.grading.values import printable
 
-SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+SAFE_NAME = re.compile(r"(?=.{1,60}$)[a-z0-9_]+(?:-[a-z0-9_]+)*")  # never with two dashes in a row
 MEANING = {
     "ok": "right",
     "failed": "a value is wrong",
@@ -31,7 +32,7 @@ def page_name(student: str) -> str:
     if SAFE_NAME.fullmatch(student):
         return f"{student}.html"
     tame = re.sub(r"[^A-Za-z0-9_-]+", "-", student)[:40].strip("-")
-    return f"{tame or 'student'}-{hashlib.sha256(student.encode()).hexdigest()[:8]}.html"
+    return f"{tame or 'student'}--{hashlib.sha256(student.encode()).hexdigest()[:16]}.html"
 
 
 def page_template():
@@ -40,6 +41,7 @@ def page_template():
 
     loader = FileSystemLoader(Path(__file__).parent)
     env = Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True)
+    env.finalize = lambda value: printable(value, "\n\t") if isinstance(value, str) else value
     env.filters["points"] = lambda value: "–" if value is None else f"{value:g}"
     return env.get_template("feedback.html")
 
@@ -56,11 +58,13 @@ def render_pages(assignment: Assignment, finals: list[FinalGrade]) -> dict[str, 
 
 def zip_pages(finals: list[FinalGrade], found: dict[str, str], names: str) -> bytes:
     """A zip archive of the pages, named as the platform wants them back."""
-    data = io.BytesIO()
+    data, used = io.BytesIO(), set()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as out:
         for final in finals:
             file = page_name(final.submission.id)
             if file in found and final.status != "infra":
                 name = exports.return_name(final, names, file)
+                name = file if name.casefold() in used else name  # two students' pages never become one
+                used.add(name.casefold())
                 out.writestr(zipfile.ZipInfo(name, OLDEST), found[file], zipfile.ZIP_DEFLATED)
     return data.getvalue()

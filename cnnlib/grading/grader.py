@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import hashlib
 import random
+import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cnnlib
 from cnnlib.grading import notebook, source, supervise
+from cnnlib.grading.notebook import Content
 from cnnlib.grading.roster import Submission
 from cnnlib.grading.sheet import Inputs, Probe, Sheet
 from cnnlib.grading.supervise import Infra, Outcome, Question
 from cnnlib.grading.walls import Jail, Limits
 
+PLACE = re.compile(r", cell (\d{1,6}), line (\d{1,6})$")
+FIXED = re.compile(
+    r"(?:took too long|more memory than allowed|something else than an answer came back"
+    r"|the process died \(SIG[A-Z]+\)|the process ended before it had an answer \(os\._exit\?\)|" + supervise.GONE +
+    r"|the returned value is too large|a dense tensor of real numbers is needed|the keys of a dict must be texts"
+    r"|a tensor of numbers is needed|a number, a text or a list of them is needed"
+    r"|ZeroDivisionError: (?:float )?division by zero|IndexError: \w+ index out of range|ValueError: math domain error)"
+)  # fmt: skip
 WORST_FIRST = ("tampered", "crashed", "timeout", "memory", "error", "failed", "missing", "ok")
 
 
@@ -123,6 +134,24 @@ def judge_probe(probe: Probe, draws: list[Inputs], outcome: Outcome, right: Outc
     return found | ({"review": review} if review else {})
 
 
+def public_message(exercise: str, outcome: Outcome, missing: dict[str, str], sizes: dict[int, int]) -> str:
+    """What a page or table may show of a message from inside, where the hidden inputs are.
+
+    That is fixed words, the name of an error that Python knows, and a place that the notebook has. ``missing``: why
+    there is no answer, by exercise, said before the inputs were there; ``sizes``: lines of each cell.
+    """
+    if outcome.status == "missing":
+        return missing.get(exercise, "not attempted")
+    place = PLACE.search(outcome.message)
+    words = outcome.message[: place.start()] if place else outcome.message
+    where = place[0] if place and 0 < int(place[2]) <= sizes.get(int(place[1]), 0) else ""
+    if fixed := FIXED.match(words):
+        return fixed[0] + where
+    error = getattr(builtins, words.partition(":")[0], None)
+    known = isinstance(error, type) and issubclass(error, BaseException)
+    return (error.__name__ if known else "an error") + where if words else ""
+
+
 def judge_exercises(assignment: Assignment, right: list[Outcome], outcomes: list[Outcome]) -> list[dict]:
     """One for each graded exercise: its status is the worst of its probes'."""
     probes: dict[str, list[dict]] = {}
@@ -142,8 +171,10 @@ def judge_exercises(assignment: Assignment, right: list[Outcome], outcomes: list
     ]
 
 
-def grade(assignment: Assignment, right: list[Outcome], submission: Submission, jail: Jail) -> dict:
-    """The result of one student's file; raises ``Infra`` if the grader failed."""
+def grade(
+    assignment: Assignment, right: list[Outcome], submission: Submission, content: Content, jail: Jail
+) -> dict:
+    """The result of one student's file, whose content was read; raises ``Infra`` if the grader failed."""
     result = {
         "id": submission.id,
         "name": submission.name,
@@ -153,15 +184,19 @@ def grade(assignment: Assignment, right: list[Outcome], submission: Submission, 
         "manual": {},
     }
     try:
-        if submission.fault:
-            raise notebook.Unreadable(submission.fault)
-        data = notebook.read_bytes(submission.file)
-        result["sha256"] = hashlib.sha256(data).hexdigest()
-        read = notebook.parse(data, submission.file.suffix.lower())
+        if content.fault:
+            raise notebook.Unreadable(content.fault)
+        result["sha256"] = hashlib.sha256(content.data).hexdigest()
+        read = notebook.parse(content.data, submission.file.suffix.lower())
     except notebook.Unreadable as error:
         return result | {"status": "unreadable", "notes": [str(error)], "review": []}
     run = supervise.run(assignment.sheet, read.code, assignment.questions, assignment.limits, jail)
-    found = judge_exercises(assignment, right, run.outcomes)
+    sizes = {number: code.count("\n") + 1 for number, code in read.code}
+    shown = [
+        replace(outcome, message=public_message(question.exercise, outcome, run.missing, sizes))
+        for question, outcome in zip(assignment.questions, run.outcomes, strict=True)
+    ]
+    found = judge_exercises(assignment, right, shown)
     review = list(run.shortcuts)
     if run.sheet_id and run.sheet_id != assignment.id:
         review.append(f"says it is sheet {run.sheet_id[:40]}, not {assignment.id}")
@@ -178,5 +213,8 @@ def grade(assignment: Assignment, right: list[Outcome], submission: Submission, 
         "manual": {name: notebook.written_answer(read, name)[:10_000] for name in assignment.sheet.manual},
         "notes": run.notes,
         "review": review,
+        "messages": [
+            outcome.message for outcome in run.outcomes
+        ],  # as they came: they may tell hidden inputs
         "recheck": run.recheck,
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnlib.grading.grader import Assignment
-from cnnlib.grading.roster import Submission
+from cnnlib.grading.roster import Submission, read_rows
 
 COLUMNS = ("id", "question", "points", "comment")
 
@@ -60,13 +59,9 @@ def read(path: Path, assignment: Assignment, students: set[str]) -> Marks:
     """
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := {"id", "question", "points"} - set(reader.fieldnames or ()):
-            raise ValueError(
-                f"{path} has no column {', '.join(sorted(missing))}; it needs {', '.join(COLUMNS)}"
-            )
-        rows = list(reader)
+    columns, rows = read_rows(path)
+    if missing := {"id", "question", "points"} - set(columns):
+        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}; it needs {', '.join(COLUMNS)}")
     known = {exercise.name for exercise in assignment.sheet.graded} | set(assignment.sheet.manual)
     marks = {}
     for number, row in enumerate(rows, 2):

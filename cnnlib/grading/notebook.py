@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnlib.grading.walls import Infra
+
 MAX_BYTES = 100 * 2**20  # bytes of a file, pictures in its outputs included
 MAX_CODE = 2**20  # characters of code
+MAX_CELLS = 10_000
+MAX_VALUES = 5_000_000  # in its JSON, most of them in outputs
 MAGIC_BYTES = {
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a zip archive or an Office document",
@@ -30,16 +36,35 @@ class Notebook:
     markdown: list[str]
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; raises ``Unreadable``."""
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a file that was handed in, or why it is none that can be read."""
+
+    data: bytes = b""
+    fault: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Names the content."""
+        return hashlib.sha256(self.fault.encode("utf-8", "replace") + b"\n" + self.data).hexdigest()
+
+
+def read_content(path: Path, fault: str = "") -> Content:
+    """The content of a file as it is now, read once; raises ``Infra`` where the disk or a right fails.
+
+    ``fault``: what is known to be wrong with the file.
+    """
     try:
-        if path.is_symlink():
-            raise Unreadable("a link to another file")
-        if path.stat().st_size > MAX_BYTES:
-            raise Unreadable(f"larger than {MAX_BYTES // 2**20} MB")
-        return path.read_bytes()
+        mode = path.lstat().st_mode
+        if fault or not stat.S_ISREG(mode):
+            return Content(
+                fault=fault or ("a link to another file" if stat.S_ISLNK(mode) else "no ordinary file")
+            )
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unreadable(f"the file cannot be read: {error.strerror}") from None
+        raise Infra(f"the file cannot be read: {error.strerror}") from None
+    return Content(data) if len(data) <= MAX_BYTES else Content(fault=f"larger than {MAX_BYTES // 2**20} MB")
 
 
 def parse(data: bytes, suffix: str) -> Notebook:
@@ -49,12 +74,19 @@ def parse(data: bytes, suffix: str) -> Notebook:
     if suffix == ".py":
         return check_size(Notebook([(1, decode(data))], []))
     if suffix != ".ipynb":
-        raise Unreadable(f"neither a notebook (.ipynb) nor a .py file{guess_format(data)}")
+        raise Unreadable(no_notebook(data))
+    if sum(map(data.count, (b"[", b"{", b","))) > MAX_VALUES:
+        raise Unreadable("holds millions of values: clear the outputs of the notebook, then hand it in")
     try:
         content = json.loads(decode(data))
     except (ValueError, RecursionError):
         raise Unreadable(f"not a notebook: its text is not JSON{guess_format(data)}") from None
     return check_size(Notebook(*read_cells(content)))
+
+
+def no_notebook(data: bytes) -> str:
+    """What is said of a file, of which these are the first bytes, whose name is that of no notebook."""
+    return f"neither a notebook (.ipynb) nor a .py file{guess_format(data)}"
 
 
 def guess_format(data: bytes) -> str:
@@ -99,11 +131,13 @@ def cell_text(source: object) -> str:
     """A cell's source, stored as one text or as lines, without halves of surrogate pairs."""
     lines = source if isinstance(source, list) else [source]
     joined = "".join(line for line in lines if isinstance(line, str))
-    return joined.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+    return joined.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_size(notebook: Notebook) -> Notebook:
-    """The notebook, if its code is not absurdly long."""
+    """The notebook, if it is not absurdly long."""
+    if len(notebook.code) + len(notebook.markdown) > MAX_CELLS:
+        raise Unreadable(f"holds more than {MAX_CELLS:,} cells")
     if sum(len(source) for _, source in notebook.code) > MAX_CODE:
         raise Unreadable("holds more than a million characters of code")
     return notebook

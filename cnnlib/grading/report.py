@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
+from datetime import datetime
 
 from cnnlib.grading.grader import Assignment
 from cnnlib.grading.marks import COLUMNS, FinalGrade, Part
+from cnnlib.grading.values import printable
 
-FORMULA = ("=", "+", "-", "@")
+FORMULA = re.compile(
+    r"(^|; *)(?=[=+\-@\uff1d\uff0b\uff0d\uff20].)"
+)  # where semicolons part the cells, after them too
 
 
 def safe_cell(value: object) -> object:
@@ -21,8 +26,7 @@ def safe_cell(value: object) -> object:
         return f"{value:g}"
     if not isinstance(value, str):
         return value
-    line = " ".join("".join(c if c.isprintable() else " " for c in value).split())
-    return f"'{line}" if line.startswith(FORMULA) and len(line) > 1 else line
+    return FORMULA.sub(r"\1'", " ".join(printable(value).split()))
 
 
 def csv_table(columns: list[str], rows: list[dict]) -> str:
@@ -34,16 +38,31 @@ def csv_table(columns: list[str], rows: list[dict]) -> str:
     return "\ufeff" + out.getvalue()
 
 
-def grades(assignment: Assignment, finals: list[FinalGrade]) -> str:
-    """The table of grades. Who is ``absent``, or ``infra`` (not graded yet), has no total."""
+def grades(assignment: Assignment, finals: list[FinalGrade], due: str | None = None) -> str:
+    """The table of grades. Who is ``absent``, or ``infra`` (not graded yet), has no total.
+
+    ``due``: when it was due, in ISO format; then days late are counted.
+    """
     names = [exercise.name for exercise in assignment.sheet.graded]
     columns = ["id", "name", "status", "total", "max"]
     columns += [column for name in names for column in (name, f"{name} status")]
-    columns += [*assignment.sheet.manual, "review", "notes", "file", "sha256", "sheet", "seed"]
-    return csv_table(columns, [grade_row(assignment, final) for final in finals])
+    columns += [
+        *assignment.sheet.manual,
+        "comments",
+        "review",
+        "notes",
+        "handed in",
+        "late days",
+        "file",
+        "sha256",
+        "sheet",
+        "seed",
+    ]
+    date = datetime.fromisoformat(due) if due else None
+    return csv_table(columns, [grade_row(assignment, final, date) for final in finals])
 
 
-def grade_row(assignment: Assignment, final: FinalGrade) -> dict:
+def grade_row(assignment: Assignment, final: FinalGrade, due: datetime | None) -> dict:
     """The row of one student."""
     found = {
         "id": final.submission.id,
@@ -51,6 +70,7 @@ def grade_row(assignment: Assignment, final: FinalGrade) -> dict:
         "status": final.status,
         "total": final.total,
         "max": final.max,
+        "comments": "; ".join(f"{part.name}: {part.comment}" for part in final.parts if part.comment),
         "review": "; ".join(final.review),
         "notes": "; ".join(final.notes)[:1000],
         "file": final.submission.original.rsplit("/", 1)[-1],
@@ -58,6 +78,10 @@ def grade_row(assignment: Assignment, final: FinalGrade) -> dict:
         "sheet": assignment.id,
         "seed": assignment.seed,
     }
+    if final.submission.file:
+        when = datetime.fromtimestamp(final.submission.handed_in)
+        found |= {"handed in": when.isoformat(" ", "minutes")}
+        found |= {"late days": final.submission.late_days(due)} if due else {}
     for part in final.parts:
         if part.graded:
             found |= {part.name: part.points, f"{part.name} status": part.status}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
+import re
 import secrets
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from cnnlib.grading import batch, exports, feedback, jail, marks, report, roster
 from cnnlib.grading.grader import Assignment
+from cnnlib.grading.notebook import read_content
 from cnnlib.grading.roster import Submission
+from cnnlib.grading.walls import Infra
 
 OVERRIDES = "overrides.csv"
 
@@ -39,8 +44,7 @@ class RunFolder:
     @property
     def about(self) -> dict:
         """What the last run wrote into run.json; empty before the first."""
-        path = self.path / "run.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return batch.load_json(self.path / "run.json")
 
     @property
     def options(self) -> dict:
@@ -53,6 +57,11 @@ class RunFolder:
             return asked
         if "seed" in self.about:
             return self.about["seed"]
+        if any(self.results.glob("*.json")):
+            raise ValueError(
+                f"{self.path / 'run.json'} is gone, empty or half written: say --seed with the number that stands in "
+                f"the column seed of {self.table}, so that all students get the same inputs"
+            )
         if sharded:
             raise ValueError("--shard needs --seed: all parts of a class must get the same hidden inputs")
         return secrets.randbits(32)
@@ -80,23 +89,35 @@ def in_shard(submission: Submission, shard: tuple[int, int]) -> bool:
     return int(hashlib.sha256(submission.id.encode()).hexdigest(), 16) % count == number - 1
 
 
-def must_regrade(
-    assignment: Assignment, submission: Submission, run: RunFolder, students: list[str], statuses: list[str]
-) -> bool:
-    """Whether a result that is on disk must be made anew."""
-    if submission.id in students:
-        return True
-    result = batch.load_result(run.results, batch.result_key(assignment, submission)) or {}
-    return bool(
-        set(statuses) & {found["status"] for found in [result, *result.get("exercises", ())] if found}
-    )
+def has_status(result: dict, statuses: list[str]) -> bool:
+    """Whether a result, or one of its exercises, has one of these statuses."""
+    return bool(set(statuses) & {found["status"] for found in [result, *result.get("exercises", ())]})
+
+
+def check_variant(assignment: Assignment, handed_in: list[Submission]) -> None:
+    """Raise ``ValueError`` if most notebooks are of a variant, and none was said: their constants are other ones."""
+    if assignment.variant is not None:
+        return
+    own = re.compile(rb'SHEET = \\?"' + re.escape(assignment.sheet.id).encode() + rb"/(\d+)")
+    said = Counter()
+    for submission in handed_in:
+        with contextlib.suppress(Infra):  # that is said when it is graded
+            if found := own.search(read_content(submission.file, submission.fault).data):
+                said[found[1].decode()] += 1
+    for variant, count in said.most_common(1):
+        if 2 * count > len(handed_in):
+            name = f"{assignment.sheet.id}/{variant}"
+            raise ValueError(
+                f"{count} of {len(handed_in)} files say that they are {name}: add --variant {variant}"
+            )
 
 
 def options_to_keep(arguments) -> dict:
     """What the next run takes over where nothing else is said; paths are whole, for another folder."""
     paths = {name: getattr(arguments, name) for name in ("submissions", "roster")}
     plain = {
-        name: getattr(arguments, name) for name in ("sheet", "names", "variant", "seeds", "time", "memory")
+        name: getattr(arguments, name)
+        for name in ("sheet", "names", "due", "variant", "seeds", "time", "memory")
     }
     return plain | {name: str(path.resolve()) if path else None for name, path in paths.items()}
 
@@ -106,12 +127,9 @@ def grade_missing(arguments, assignment: Assignment, handed_in: list[Submission]
     from tqdm import tqdm
 
     done = batch.load_results(assignment, handed_in, run.results)
-    todo = [
-        submission
-        for submission in handed_in
-        if submission not in done
-        or must_regrade(assignment, submission, run, arguments.regrade, arguments.retry)
-    ]
+    again = {submission for submission, result in done.items() if has_status(result, arguments.retry)}
+    again |= {submission for submission in handed_in if submission.id in arguments.regrade}
+    todo = [submission for submission in handed_in if submission not in done or submission in again]
     if len(todo) < len(handed_in):
         print(f"{len(handed_in) - len(todo)} results kept, {len(todo)} to do")
     chosen = jail.choose(arguments.isolation)
@@ -133,12 +151,12 @@ def grade_missing(arguments, assignment: Assignment, handed_in: list[Submission]
             graded = result["status"] == "graded"
             points = f"{result['total']} of {result['max']}" if graded else ""
             said = points or f"{result['status']}: {result['notes'][0]}"
-            tqdm.write(f"{report.safe_cell(' '.join((submission.id, submission.name)).strip())}: {said}")
+            tqdm.write(report.safe_cell(f"{submission.id} {submission.name}".strip() + f": {said}"))
             bar.update()
 
 
 def write_tables(
-    assignment: Assignment, submissions: list[Submission], run: RunFolder, names: str
+    assignment: Assignment, submissions: list[Submission], run: RunFolder, arguments
 ) -> tuple[str, bool]:
     """Every table, page and export, from the results and marks on disk.
 
@@ -154,7 +172,7 @@ def write_tables(
     finals = marks.final_grades(
         assignment, [(submission, found.get(submission)) for submission in submissions], given
     )
-    batch.write_atomically(run.table, report.grades(assignment, finals))
+    batch.write_atomically(run.table, report.grades(assignment, finals, arguments.due))
     batch.write_atomically(run.path / "questions.csv", report.questions(finals))
     batch.write_atomically(run.path / "to_mark.csv", report.to_mark(finals))
     batch.write_atomically(run.path / "moodle.csv", exports.moodle(finals))
@@ -170,7 +188,7 @@ def write_tables(
             home = run.path / "gradescope" / Path(feedback.page_name(final.submission.id)).stem
             home.mkdir()
             batch.write_atomically(home / "results.json", exports.gradescope(final))
-    batch.write_atomically(run.path / "feedback.zip", feedback.zip_pages(finals, pages, names))
+    batch.write_atomically(run.path / "feedback.zip", feedback.zip_pages(finals, pages, arguments.names))
     return report.summary(finals), all(final.status != "infra" for final in finals)
 
 
@@ -184,7 +202,8 @@ def grade_class(arguments, assignment: Assignment) -> int:
             submissions = [submission for submission in submissions if in_shard(submission, arguments.shard)]
         if not arguments.report_only:
             handed_in = [submission for submission in submissions if submission.file]
+            check_variant(assignment, handed_in)
             grade_missing(arguments, assignment, handed_in, run)
-        line, complete = write_tables(assignment, submissions, run, arguments.names)
+        line, complete = write_tables(assignment, submissions, run, arguments)
     print(f"{arguments.out}: {line}")
     return int(not complete)

@@ -4,8 +4,12 @@ Everything here runs in a throw-away process. Its words are never trusted: value
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
+import contextlib
+import functools
+import operator
 import re
 import sys
 import types
@@ -24,6 +28,8 @@ ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 MAX_MESSAGE = 500  # characters of a message
 # Cell magics that run their cell as Python; what others hold is no Python, or is not kept.
 PYTHON_MAGICS = re.compile(r"(?:[ \t]*(?:%%(?:time|timeit|capture|prun)\b[^\n]*)?\n)*")
+# A line for IPython or the shell, with those that a backslash joins to it.
+SHELL_LINE = re.compile(r"^([ \t]*)(?!%%)[%!](?:[^\n\\]|\\.|\\\n)*", re.M)
 
 
 # Reading: nothing is run
@@ -36,7 +42,7 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
     for number, source in cells:
         try:
             source, tree = parsed(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except Exception as error:  # whatever the parsers say to what is no Python
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
             notes.append(
                 f"cell {number}{line}: {type(error).__name__}: {getattr(error, 'msg', error)}; it is left out"
@@ -65,15 +71,25 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
 
 def parsed(source: str) -> tuple[str, ast.Module]:
     """Python source of a cell, with magics and shell lines made harmless calls, and its tree."""
-    try:
+    with contextlib.suppress(SyntaxError):
         return source, ast.parse(source)
-    except SyntaxError:
-        from IPython.core.inputtransformer2 import TransformerManager
+    from IPython.core.inputtransformer2 import TransformerManager
 
-        start = PYTHON_MAGICS.match(source).end()
-        lines = "\n" * source.count("\n", 0, start)  # so that errors name the right line
-        source = lines + TransformerManager().transform_cell(source[start:])
-        return source, ast.parse(source)
+    start = PYTHON_MAGICS.match(source).end()
+    head = "\n" * source.count("\n", 0, start)  # so that errors name the right line
+    for lines in (
+        SHELL_LINE.sub(blank_line, source[start:]),
+        source[start:],
+    ):  # IPython takes 500 of them at most
+        with contextlib.suppress(SyntaxError, RuntimeError):
+            code = head + TransformerManager().transform_cell(lines)
+            return code, ast.parse(code)
+    return source, ast.parse(source)
+
+
+def blank_line(found: re.Match) -> str:
+    """Nothing to do in place of a shell line, as many lines long."""
+    return f"{found[1]}pass" + "\n" * found[0].count("\n")
 
 
 def names_used(tree: ast.Module) -> set[str]:
@@ -120,7 +136,7 @@ def is_wanted(node: ast.stmt, only_literals: bool) -> bool:
 
     ``only_literals``: of the assignments, only literals.
     """
-    if isinstance(node, ast.If | ast.Try):
+    if isinstance(node, ast.If | ast.Try | ast.With):
         return not only_literals and any(
             isinstance(inner, DEFINITIONS + ASSIGNMENTS) for inner in ast.walk(node)
         )
@@ -134,14 +150,19 @@ def load_cells(cells: Cells, sheet: Sheet, only_literals: bool) -> tuple[dict, l
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     ns, notes = vars(module), []
-    ns["get_ipython"] = ShellStub()
+    ns["get_ipython"] = ns["display"] = ShellStub()
     ns |= {name: sys.modules[module] for name, module in sheet.imports.items()}
+    flags = 0  # a `from __future__` holds for the cells below it
     for number, source in cells:
         for node in ast.parse(source).body:
             if not is_wanted(node, only_literals):
                 continue
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                features = [getattr(__future__, alias.name, None) for alias in node.names]
+                flags = functools.reduce(operator.or_, [f.compiler_flag for f in features if f], flags)
             try:
-                exec(compile(ast.Module([node], []), f"cell {number}", "exec", dont_inherit=True), ns)
+                code = compile(ast.Module([node], []), f"cell {number}", "exec", flags, dont_inherit=True)
+                exec(code, ns)
             except BaseException as error:  # SystemExit and whatever else a student's code may raise
                 notes.append(f"cell {number}, line {node.lineno}: {describe(error)}")
     return ns, notes
@@ -170,19 +191,32 @@ def answer_question(
     cells: Cells, sheet: Sheet, exercise: Exercise, draws: list[Inputs], only_literals: bool, send: Send
 ) -> None:
     """Load the cells and say so, then try one answer on all inputs and say what came out."""
-    ns, notes = load_cells(cells, sheet, only_literals)
-    send({"loaded": notes[:20]})
+    ns, _ = load_cells(cells, sheet, only_literals)
+    send({"loaded": True})
     send(evaluate(ns, exercise, draws))
+
+
+def try_loading(cells: Cells, sheet: Sheet, only_literals: bool, send: Send) -> None:
+    """Load the cells, and say which errors that brought and why which answers are missing."""
+    ns, notes = load_cells(cells, sheet, only_literals)
+    why = {exercise.name: missing(ns, exercise.name) for exercise in sheet.graded}
+    why = {name: said for name, said in why.items() if said}
+    send({"notes": notes[:20], "missing": list(why), "why": list(why.values())})
+
+
+def missing(ns: dict, name: str) -> str:
+    """Why there is no answer of this name; "" if there is one."""
+    if callable(ns.get(name)):
+        return ""
+    own = [key for key, value in ns.items() if isinstance(value, types.FunctionType)]
+    near = get_close_matches(name, own, n=1, cutoff=0.5)
+    return f"there is no function {name}" + (f"; did you mean your {near[0]}?" if near else "")
 
 
 def evaluate(ns: dict, exercise: Exercise, draws: list[Inputs]) -> dict:
     """Status and message, and with the status ``value`` the plain values, one for each input."""
-    name = exercise.name
-    if not callable(ns.get(name)):
-        own = [key for key, value in ns.items() if isinstance(value, types.FunctionType)]
-        near = get_close_matches(name, own, n=1, cutoff=0.5)
-        hint = f"; did you mean your {near[0]}?" if near else ""
-        return {"status": "missing", "message": f"there is no function {name}{hint}"}
+    if why := missing(ns, exercise.name):
+        return {"status": "missing", "message": why}
     try:
         return {"status": "value", "value": encode([plain(exercise.answer(ns, draw)) for draw in draws])}
     except NotImplementedError:

@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnlib.grading.sheet import Inputs, Sheet
-from cnnlib.grading.values import decode
-from cnnlib.grading.walls import Command, Jail, Limits
+from cnnlib.grading.values import decode, printable
+from cnnlib.grading.walls import Command, Infra, Jail, Limits
 
 MAX_LINE = 2**23  # bytes of a line that the supervisor may send
 STATUSES = ("value", "missing", "memory", "error", "timeout", "crashed", "tampered")
 GONE = "ended the process that every probe is started from"
-
-
-class Infra(RuntimeError):
-    """The grader's own failure: nobody's zero."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,7 @@ class NotebookRun:
 
     outcomes: list[Outcome]
     notes: list[str]
+    missing: dict[str, str]  # why there is no answer, by exercise
     shortcuts: list[str]
     sheet_id: str
     recheck: bool  # a probe was stopped by the clock, or its process by what may have been the machine
@@ -60,20 +57,18 @@ def run(
     from inside, has ``crashed`` there.
     """
     outcomes: list[Outcome] = []
-    notes: list[str] = []
     recheck, died_at, survey = False, -1, {}
     while not survey or len(outcomes) < len(questions):
         rest = questions[len(outcomes) :]
         survey, reports = ask_process(sheet, cells, rest, limits, jail)
         outcomes += map(to_outcome, reports)
         recheck |= any(bool(report.get("recheck")) for report in reports)
-        notes = notes or [str(note) for note in [*survey["notes"], *(reports[0]["notes"] if reports else [])]]
         if len(reports) < len(rest):
             if died_at == len(outcomes):
                 outcomes.append(Outcome("crashed", None, GONE))
                 recheck = True
             died_at = len(outcomes)
-    return NotebookRun(outcomes, notes, survey["shortcuts"], str(survey["sheet"]), recheck)
+    return NotebookRun(outcomes, recheck=recheck, **survey)
 
 
 def ask_process(
@@ -87,22 +82,28 @@ def ask_process(
         request = {
             "sheet": sheet.name,
             "cells": cells,
-            "questions": [{"exercise": question.exercise, "draws": question.draws} for question in questions],
             "limits": bounds | {"processes": limits.processes, "walls": command.walls},
             "seconds": seconds,
         }
-        lines = exchange(command, work, json.dumps(request).encode(), seconds)
+        asked = [{"exercise": question.exercise, "draws": question.draws} for question in questions]
+        lines = exchange(
+            command, work, [json.dumps(part).encode() + b"\n" for part in (request, asked)], seconds
+        )
     try:
         survey, *reports = [json.loads(line) for line in lines]
-        if not {"notes", "shortcuts", "sheet"} <= survey.keys():
-            raise ValueError("no survey")
+        survey = {
+            "notes": [printable(str(note)) for note in survey["notes"]],
+            "missing": {str(name): printable(str(why)) for name, why in survey["missing"].items()},
+            "shortcuts": list(map(str, survey["shortcuts"])),
+            "sheet_id": str(survey["sheet"]),
+        }
         return survey, reports
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise Infra(f"the student's process said something unknown: {error}") from None
 
 
-def exchange(command: Command, work: str, request: bytes, seconds: float) -> list[bytes]:
-    """The lines that a command writes for a request, until it ends or its time is over."""
+def exchange(command: Command, work: str, requests: list[bytes], seconds: float) -> list[bytes]:
+    """The lines that a command writes, until it ends or its time is over: one to each request, then the rest."""
     with tempfile.TemporaryFile() as errors:
         try:
             with subprocess.Popen(
@@ -117,10 +118,18 @@ def exchange(command: Command, work: str, request: bytes, seconds: float) -> lis
                 timer = threading.Timer(seconds, process.kill)
                 timer.start()
                 try:
+                    first, *others = requests
+                    lines = []
                     with contextlib.suppress(BrokenPipeError):  # what it wrote about its end says more
-                        process.stdin.write(request)
+                        process.stdin.write(first)
+                        for request in others:
+                            process.stdin.flush()
+                            lines.append(process.stdout.readline(MAX_LINE))
+                            process.stdin.write(request)
+                    with contextlib.suppress(BrokenPipeError):
                         process.stdin.close()
-                    lines = list(iter(lambda: process.stdout.readline(MAX_LINE), b""))
+                    lines += iter(lambda: process.stdout.readline(MAX_LINE), b"")
+                    lines = [line for line in lines if line]
                 finally:
                     timer.cancel()
                     process.kill()
@@ -140,7 +149,7 @@ def to_outcome(report: dict) -> Outcome:
     try:
         if report["status"] not in STATUSES:
             raise ValueError(f"status {report['status']!r}")
-        status, message = report["status"], str(report.get("message", ""))
+        status, message = report["status"], printable(str(report.get("message", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Infra(f"the student's process said something unknown: {error}") from None
     try:

@@ -95,6 +95,11 @@ def is_whole(value: object, least: int) -> bool:
     return type(value) is int and value >= least
 
 
+def printable(text: str, keep: str = "") -> str:
+    """A text without codes that steer a terminal or turn the direction of writing; ``keep``: those that may stay."""
+    return "".join(c if c.isprintable() or c in keep else " " for c in text)
+
+
 def type_name(value: object) -> str:
     """The type of a plain value, as a student would say it."""
     if hasattr(value, "dtype"):

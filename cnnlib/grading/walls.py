@@ -11,6 +11,10 @@ CHILD = ("-m", "cnnlib.grading.child")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
+class Infra(RuntimeError):
+    """The grader's own failure: nobody's zero."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one probe may use: CPU seconds, and gigabytes on top of the interpreter."""

@@ -22,6 +22,13 @@ AROUND = {
     "without imports": "def conv_macs(*a): return math.isqrt(49)",
     "under a condition": f"if True:\n    {SEVEN}",
     "in a try": f"try:\n    import nowhere\nexcept ImportError:\n    {SEVEN}",
+    "below hundreds of magics": "%matplotlib inline\n" * 600 + SEVEN,
+    "below hundreds of shell lines": "!pip install -q 'torch' (\n" * 600 + SEVEN,
+    "below a shell line in two": f"!pip install torch \\\n    numpy\n{SEVEN}",
+    "with annotations from the future": "from __future__ import annotations\n"
+    "def conv_macs(a: Nowhere, *b: Nothing | 5) -> Never: return 7",
+    "in a with": f"import contextlib\nwith contextlib.suppress(ImportError):\n    {SEVEN}",
+    "showing things": "def conv_macs(*a):\n    display(a)\n    return 7",
     "as a lambda": "conv_macs = lambda *a: 7",
     "decorated": f"import functools\n@functools.lru_cache\n{SEVEN}",
 }

@@ -133,9 +133,9 @@ def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     labels, sent = {}, []
     real = supervise.exchange
 
-    def spy(command, work, request, seconds):
-        sent.append(request.decode())
-        return real(command, work, request, seconds)
+    def spy(command, work, requests, seconds):
+        sent.append(b"".join(requests).decode())
+        return real(command, work, requests, seconds)
 
     monkeypatch.setattr(supervise, "exchange", spy)
     probe = Probe("learns", 3, two_groups(labels), 1, accuracy_of(labels, 0.8))

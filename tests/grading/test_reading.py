@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cnnlib.grading import notebook, roster
+from cnnlib.grading.walls import Infra
 
 CODE = {"cell_type": "code", "source": "x = 1"}
 
@@ -67,9 +68,9 @@ def test_what_is_no_notebook_is_named(data, suffix, reason):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "link.ipynb").symlink_to(tmp_path / "elsewhere")
-    for name, reason in (("none.ipynb", "cannot be read"), ("link.ipynb", "a link"), (".", "cannot be read")):
-        with pytest.raises(notebook.Unreadable, match=reason):
-            notebook.read_bytes(tmp_path / name)
+    assert notebook.read_content(tmp_path / "link.ipynb").fault == "a link to another file"
+    with pytest.raises(Infra, match="cannot be read: No such file"):
+        notebook.read_content(tmp_path / "none.ipynb")
 
 
 @pytest.mark.parametrize("written", ["AlexNet's fc6.", "**Bold** claim\n\nTwo paragraphs."])
@@ -113,12 +114,18 @@ def test_students_are_told_by_their_files(tmp_path, names, file, student, name):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x")
     (entry,) = roster.collect(tmp_path, names, None, tmp_path / "scratch")
-    assert (entry.id, entry.name, entry.file, entry.review) == (student, name, path, ())
+    assert (entry.id, entry.name, entry.file, entry.review) == (
+        student,
+        name,
+        path,
+        ("handed in late, says Canvas",) * ("LATE" in path.name),
+    )
 
 
 def test_a_name_that_does_not_fit_is_a_row_too(tmp_path):
-    (tmp_path / "hello.ipynb").write_text("x")
-    (entry,) = roster.collect(tmp_path, "canvas", None, tmp_path / "scratch")
+    for name in ("hello.ipynb", "ada_5_98_cost.ipynb"):
+        (tmp_path / name).write_text("x")
+    _, entry = roster.collect(tmp_path, "canvas", None, tmp_path / "scratch")
     assert (entry.id, entry.review) == ("hello.ipynb", ("file name does not fit --names",))
 
 

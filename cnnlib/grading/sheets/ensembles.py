@@ -349,7 +349,7 @@ HONEST_TEAM = Exercise(
             "teams of three and four",
             3,
             lambda rng: pool(rng, 7, rng.choice((3, 4))),
-            6,
+            24,
             right_team,
             THE_MEAN,
         ),

@@ -323,7 +323,7 @@ LEFT_OUT = Exercise(
     probes=(
         Probe("one stage", 1, lambda rng: bill_case(rng, "one"), hint=BOTH),
         Probe("several stages, no two layers alike", 1, lambda rng: bill_case(rng, "unlike"), hint=STAGES),
-        Probe("VGG's two rules", 2, lambda rng: bill_case(rng, "vgg"), hint=BOTH + " " + STAGES),
+        Probe("VGG's two rules", 2, lambda rng: bill_case(rng, "vgg"), 24, hint=BOTH + " " + STAGES),
     ),
 )
 
