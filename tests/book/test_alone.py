@@ -45,12 +45,9 @@ def copy_of_the_repository(folder):
 @pytest.fixture
 def clean_python(tmp_path, monkeypatch):
     """Python of a new environment, without cnnlib, for which the repository's address leads to the copy."""
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")  # pip and setuptools are those of the other packages
     python = next(path for path in (tmp_path / "venv").glob("*/python*") if path.stem == "python")
     where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    run(
-        python, "-m", "pip", "uninstall", "-q", "-y", "setuptools"
-    )  # an old one would hide the one that torch needs
     with open(os.path.join(where, "packages-of-the-tests.pth"), "w", encoding="utf8") as file:
         file.write(sysconfig.get_path("purelib") + "\n")
     bare = copy_of_the_repository(tmp_path)
