@@ -43,11 +43,11 @@ def _check_classes(args: argparse.Namespace, images, classes) -> None:
 def _published(args: argparse.Namespace):
     """A network with weights that somebody published, and images prepared for them and labelled as they are."""
     from cnnlib import models
-    from cnnlib.images import deterministic
+    from cnnlib.images import from_torchvision
     from cnnlib.models import weights
 
     found = weights.find(args.name, args.weights)
-    images = _evaluation_images(args, deterministic(found.transform), {})
+    images = _evaluation_images(args, from_torchvision(found.transform), {})
     if args.data in SETS:
         _check_classes(args, images, found.classes)
     else:

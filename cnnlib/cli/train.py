@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from cnnlib.cli.options import positive, whole
 
 SETS = ("mnist", "fashion_mnist", "cifar10")
+SETTINGS = ("epochs", "batch", "accumulate", "clip")
 SPEED = ("channels_last", "amp", "compile", "sync_norm")
 WORKERS = min(8, (os.cpu_count() or 1) - 1)
 FOR_SETS, FOR_FOLDERS = ("full", "download", "pad", "lr"), ("recipe", "workers", "skip_unreadable")
@@ -51,7 +53,7 @@ def _setup(args: argparse.Namespace):
     from cnnlib.training import RECIPES, PiecewiseLinear, Recipe, Setup
 
     changed = {flag: True for flag in SPEED if getattr(args, flag)}
-    changed |= {name: getattr(args, name) for name in ("epochs", "batch") if getattr(args, name) is not None}
+    changed |= {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     if args.data in SETS:
         recipe = Recipe(5, PiecewiseLinear((0, 0.2, 1), (0, args.lr or 0.05, 0)), 64)
         setup = Setup(*set_images(args), recipe)
@@ -85,6 +87,17 @@ def build_for(name: str, images):
     return models.build(name, **{key: value for key, value in options.items() if key in models.options(name)})
 
 
+def _print_row(row, epochs: float) -> None:
+    try:
+        print(
+            f"epoch {row.epoch}/{epochs:g}  loss {row.train_loss:.4f}  train {row.train_acc:.2%}  "
+            f"test {row.valid_acc:.2%}  {row.seconds:.1f} s",
+            flush=True,
+        )
+    except BrokenPipeError:
+        raise ValueError("nobody reads the lines any more, so training stops: send them to a file") from None
+
+
 def train(args: argparse.Namespace) -> int:
     """Train a network and print a line an epoch; under torchrun, on several devices."""
     from cnnlib import training
@@ -102,17 +115,12 @@ def train(args: argparse.Namespace) -> int:
         with training.seeded(args.seed):
             net = build_for(args.name, setup.train_set).to(device)
         rows = training.train(net, setup.train_set, setup.valid_set, setup.recipe, checkpoint=args.checkpoint)
-        try:
+        with open(
+            args.log if args.log and current_world().is_main else os.devnull, "w", encoding="utf-8"
+        ) as log:
             for row in rows:
-                print(
-                    f"epoch {row.epoch}/{setup.recipe.epochs:g}  loss {row.train_loss:.4f}  "
-                    f"train {row.train_acc:.2%}  test {row.valid_acc:.2%}  {row.seconds:.1f} s",
-                    flush=True,
-                )
-        except BrokenPipeError:
-            raise ValueError(
-                "nobody reads the lines any more, so training stops: send them to a file"
-            ) from None
+                print(json.dumps(asdict(row)), file=log, flush=True)
+                _print_row(row, setup.recipe.epochs)
     return 0
 
 
@@ -143,7 +151,7 @@ def add_parser(commands) -> None:
     sub = commands.add_parser(
         "train", parents=[image_options()], help="train a network", description=train.__doc__
     )
-    sub.add_argument("--recipe", choices=["imagenet-2015"], help="of a paper, for a folder")
+    sub.add_argument("--recipe", choices=["imagenet-2015", "imagenet-2021"], help="for a folder")
     sub.add_argument(
         "--epochs", type=positive, metavar="N", help="passes over the images (default 5, or the recipe's)"
     )
@@ -156,7 +164,14 @@ def add_parser(commands) -> None:
     sub.add_argument(
         "--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="of weights and batches (default 0)"
     )
+    sub.add_argument(
+        "--accumulate", type=whole(1), metavar="N", help="parts that a step takes its batch in (default 1)"
+    )
+    sub.add_argument(
+        "--clip", type=positive, metavar="NORM", help="largest norm of a step's gradients (default: any)"
+    )
     sub.add_argument("--checkpoint", metavar="FILE", help="keep the run here, and go on from it")
+    sub.add_argument("--log", metavar="FILE", help="write the rows here too, a line of JSON an epoch")
     for flag in SPEED:
         sub.add_argument(
             f"--{flag.replace('_', '-')}", action="store_true", help="see cnnlib.training.Recipe"

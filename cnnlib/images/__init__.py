@@ -19,7 +19,7 @@ from cnnlib.images.datasets import (
     photo,
 )
 from cnnlib.images.folders import ImageFolder, image_folder, open_image, train_and_val
-from cnnlib.images.preprocessing import centre_crop, deterministic, random_scale_crop
+from cnnlib.images.preprocessing import centre_crop, from_torchvision, random_scale_crop
 from cnnlib.images.stream import Stream, Transform
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "colour_pca",
     "crop",
     "cutout",
-    "deterministic",
+    "from_torchvision",
     "fashion_14",
     "fashion_mnist",
     "flip",

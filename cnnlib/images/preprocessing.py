@@ -77,12 +77,19 @@ def centre_crop(short_side: int, size: int) -> Transform:
     return partial(_centre_crop, short_side=short_side, size=size)
 
 
-def _deterministic(
+def _from_torchvision(
     image: Image.Image, generator: Generator, transform: Callable[[Image.Image], Tensor]
 ) -> Tensor:
-    return transform(image)
+    if generator is None:
+        return transform(to_rgb(image))
+    with torch.random.fork_rng([]):  # torchvision draws from torch's own numbers
+        torch.manual_seed(generator.initial_seed())
+        return transform(to_rgb(image))
 
 
-def deterministic(transform: Callable[[Image.Image], Tensor]) -> Transform:
-    """A function of the image alone, such as the transforms of public weights, as a ``Transform``."""
-    return partial(_deterministic, transform=transform)
+def from_torchvision(transform: Callable[[Image.Image], Tensor]) -> Transform:
+    """A transform of torchvision, or several by its ``Compose``, from an image (PIL) to float32 (3, H, W).
+
+    What is random in it follows from the seed of the run, the epoch and the image, as in our own.
+    """
+    return partial(_from_torchvision, transform=transform)

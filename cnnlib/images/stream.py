@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -64,6 +66,12 @@ def _collate(items: list[Item]) -> tuple[Tensor, Tensor] | ValueError:
     return torch.stack([x for x, _ in items]), torch.tensor([label for _, label in items])
 
 
+def _outlive_signals(worker: int) -> None:
+    """A run that is stopped saves first, and still needs the images on their way."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @dataclass(frozen=True, eq=False)
 class Stream:
     """A set of images that stays where it is; ``train`` and ``evaluate`` take it in place of ``Images``.
@@ -96,7 +104,10 @@ class Stream:
 
     def example(self) -> Tensor:
         """One image, (1, C, H, W)."""
-        return next(self.batches([torch.tensor([0])], 0))[0]
+        item = _collate([self._transformed[0, 0]])
+        if isinstance(item, ValueError):
+            raise item
+        return self._normalised(item[0])
 
     def max_label(self) -> int:
         """The highest label there can be."""
@@ -126,18 +137,36 @@ class Stream:
 
         Raises ``ValueError`` for a file that cannot be read, a label out of range, images of unequal size.
         """
-        numbered = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in indices]
-        transformed = _TransformedDataset(self.dataset, self.transform, len(self.classes))
-        gpu = torch.cuda.is_available()
-        loader = DataLoader(
-            transformed, batch_sampler=numbered, num_workers=min(self.workers, len(numbered)),
-            collate_fn=_collate, pin_memory=gpu,
-        )  # fmt: skip
-        for batch in loader:
+        if not indices:
+            return
+        self._keys[:] = [[(i, (seed << 24) + i & 2**62 - 1) for i in part.tolist()] for part in indices]
+        for batch in self._loader:
             if isinstance(batch, ValueError):
                 raise batch
             x, y = batch
             yield self._normalised(x), y
+
+    @cached_property
+    def _keys(self) -> list[list[tuple[int, int]]]:
+        """Position and seed of each image that the loader is to read next, a list a batch."""
+        return []
+
+    @cached_property
+    def _loader(self) -> DataLoader:
+        """Its workers stay from one epoch to the next: to start them takes seconds."""
+        return DataLoader(
+            self._transformed, batch_sampler=self._keys, num_workers=self.workers, collate_fn=_collate,
+            pin_memory=torch.cuda.is_available(), persistent_workers=self.workers > 0, worker_init_fn=_outlive_signals,
+            generator=Generator(),  # its own, or the numbers of the run would depend on where it is resumed
+        )  # fmt: skip
+
+    @property
+    def _transformed(self) -> _TransformedDataset:
+        return _TransformedDataset(self.dataset, self.transform, len(self.classes))
+
+    def __getstate__(self) -> dict[str, object]:
+        """What a process that gets a copy needs: not our workers."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _normalised(self, x: Tensor) -> Tensor:
         for name, value in self.normalisation().items():

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -81,23 +82,19 @@ def put_back(path: PathLike, content: bytes | memoryview | None) -> None:
 def load(path: PathLike) -> dict:
     """What ``save`` wrote, on the CPU. Raises ``ValueError`` if the file is none, or damaged."""
     try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}): give the path of a checkpoint"
+        ) from error
+    try:
         if is_zipfile(path):
             with ZipFile(path) as parts:
                 if parts.testzip():  # the sums of its parts, which torch does not look at
                     raise BadZipFile
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error.strerror}): give the path of a checkpoint"
-        ) from error
-    except (
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        BadZipFile,
-        torch.serialization.pickle.UnpicklingError,
-    ):
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, BadZipFile, UnpicklingError):
         raise ValueError(f"{path} is no checkpoint, or damaged: delete it, or give another path") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path} holds no checkpoint but a {type(state).__name__}: give another path")

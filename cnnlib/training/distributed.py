@@ -1,4 +1,4 @@
-"""One training run in several processes, each with its own device, as ``torchrun`` starts them.
+"""One training run in several processes, each with its own device, as ``torchrun`` or Slurm start them.
 
 Every process draws the same batches and takes its part of each; gradients are averaged, sums added up. A process
 alone is a world of one, and pays nothing.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +62,10 @@ class World:
             for buffer in net.buffers():
                 dist.broadcast(buffer, 0)
 
+    def no_sync(self, wrapped: nn.Module) -> AbstractContextManager:
+        """Inside, gradients of what ``wrap`` gave are not averaged yet: more are to be added to them."""
+        return wrapped.no_sync() if self.size > 1 else nullcontext()
+
     def wrap(self, net: nn.Module, sync_norm: bool) -> nn.Module:
         """What to call in place of ``net`` in training: gradients are averaged over all processes.
 
@@ -91,20 +95,44 @@ def current_world() -> World:
 
 @contextmanager
 def process_group(device: str | None) -> Iterator[str | None]:
-    """Under ``torchrun``, inside, this process is one of the run; gives the name of the device it is to use.
+    """Inside, this process is one of the run that RANK and WORLD_SIZE speak of; gives the device it is to use.
 
-    On GPUs each process of a machine has its own (NCCL), on the CPU they share it (gloo). Without ``torchrun``
-    it gives ``device`` back.
+    ``torchrun`` sets both, or you do. On GPUs each process of a machine has its own, number LOCAL_RANK (NCCL); on the
+    CPU they share it (gloo). Without them it gives ``device`` back. Raises ``ValueError`` where several processes
+    were started and not told of each other: each would train alone, into one and the same file.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    size = _number("WORLD_SIZE", 1)
+    if size == 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        tasks = max(_number("SLURM_STEP_NUM_TASKS", 1), _number("OMPI_COMM_WORLD_SIZE", 1))
+        if tasks > 1:
+            raise ValueError(
+                f"{tasks} processes were started that know nothing of each other: start one a machine that starts "
+                "torchrun, or set RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT in each"
+            )
         yield device
         return
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f"WORLD_SIZE={size} without {' and '.join(missing)}: set all of them, or use torchrun"
+        )
+    if not 0 <= _number("RANK", 0) < size:
+        raise ValueError(f"RANK={os.environ['RANK']}: need 0 to {size - 1}, as WORLD_SIZE={size}")
+    local = _number("LOCAL_RANK", _number("RANK", 0) % max(1, torch.cuda.device_count()))
     gpu = device in (None, "cuda") and torch.cuda.is_available()
-    own = f"cuda:{os.environ['LOCAL_RANK']}" if gpu and torch.cuda.device_count() > 1 else device
+    own = f"cuda:{local}" if gpu and torch.cuda.device_count() > 1 else device
     if gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(local)
     dist.init_process_group("nccl" if gpu else "gloo")
     try:
         yield own
     finally:
         dist.destroy_process_group()
+
+
+def _number(name: str, default: int) -> int:
+    """The whole number in an environment variable."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise ValueError(f"{name}={text!r}: need a whole number")
+    return int(text)

@@ -48,11 +48,11 @@ def held_signals() -> Iterator[list[int]]:
         restore()
 
 
-def shuffled_batches(n: int, batch: int, processes: int, generator: Generator) -> list[Tensor]:
-    """Positions of ``n`` images at random. A last batch joins the one before if some process would get one image of
-    it or none: one image has no statistics to norm with."""
+def shuffled_batches(n: int, batch: int, parts: int, generator: Generator) -> list[Tensor]:
+    """Positions of ``n`` images at random. A last batch joins the one before if one of its parts, over
+    processes and within, would have one image or none: one image has no statistics to norm with."""
     batches = list(torch.randperm(n, generator=generator).split(batch))
-    if len(batches) > 1 and len(batches[-1]) < min(batch, 2 * processes):
+    if len(batches) > 1 and len(batches[-1]) < min(batch, 2 * parts):
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
@@ -66,7 +66,7 @@ class EpochPass:
         self.seed = (recipe.seed * 1_000_003 + epoch) % 2**63
         self.generator = Generator().manual_seed(self.seed)
         own_seed = int(torch.randint(2**62, (), generator=self.generator)) + world.rank
-        batches = shuffled_batches(len(data), recipe.batch, world.size, self.generator)
+        batches = shuffled_batches(len(data), recipe.batch, world.size * recipe.accumulate, self.generator)
         if not world.is_main:  # the order is everybody's, the changes to images are each one's own
             self.generator = Generator().manual_seed(own_seed)
         self.steps_a_pass = len(batches)
@@ -91,7 +91,7 @@ class EpochPass:
             for x, y in bar:
                 i = self.done
                 x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-                self.sums[i] = torch.stack(step(x, y, self.rates[i], len(self.indices[i]), self.generator))
+                self.sums[i] = step(x, y, self.rates[i], len(self.indices[i]), self.generator)
                 self.done += 1
                 yield self.done
 

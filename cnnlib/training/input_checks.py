@@ -11,6 +11,7 @@ from cnnlib.images import Images, Stream
 from cnnlib.models import WrongImageError
 from cnnlib.resources import progress_bar
 from cnnlib.training.distributed import World
+from cnnlib.training.recipe import Recipe
 
 
 def count_outputs(net: nn.Module, images: Images | Stream, name: str) -> int:
@@ -57,18 +58,24 @@ def check_set(net: nn.Module, images: Images | Stream, name: str) -> None:
         raise ValueError(f"{name} has labels up to {top}: the network has {classes} outputs, need {top + 1}")
 
 
-def check_batch(net: nn.Module, batch: int, count: int, processes: int = 1) -> None:
+def check_batch(net: nn.Module, recipe: Recipe, count: int, processes: int = 1) -> None:
     """Raises ``ValueError`` if batches of this size cannot be drawn from ``count`` images, shared out or normed."""
+    batch, parts = recipe.batch, processes * recipe.accumulate
     if batch > count:
         raise ValueError(f"batch={batch}: the training set has {count} images, need at most that many")
     normed = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in net.modules())
-    if batch < (1 + normed) * processes:
+    if batch < (1 + normed) * parts:
         need = (
             "batch normalisation needs two images or more to take statistics of"
             if normed
             else "need one image"
         )
-        raise ValueError(f"batch={batch}: {need}{' in each process' if processes > 1 else ''}")
+        where = (
+            f" in each of {parts} parts, over processes and accumulate={recipe.accumulate}"
+            if parts > 1
+            else ""
+        )
+        raise ValueError(f"batch={batch}: {need}{where}")
 
 
 def check_readable(images: Images | Stream, world: World, batch: int, progress: bool) -> None:

@@ -57,7 +57,7 @@ def train(
         input_checks.check_set(net, train_set, "train_set")
         input_checks.check_set(net, valid_set, "valid_set")
     world, device = current_world(), device_of(net)
-    input_checks.check_batch(net, recipe.batch, len(train_set), world.size)
+    input_checks.check_batch(net, recipe, len(train_set), world.size)
     identity, saved = {}, None
     if checkpoint is not None:
         identity = checkpoints.identity(net, recipe, train_set, valid_set)
@@ -128,7 +128,9 @@ class _Run:
 
     def _epoch(self, epoch: int, saved: dict | None, progress: bool) -> Epoch:
         start = time.perf_counter() - (saved["seconds"] if saved else 0)
-        advice = f"lower batch={self.recipe.batch} of the recipe"
+        advice = (
+            f"lower batch={self.recipe.batch} of the recipe, or raise accumulate={self.recipe.accumulate}"
+        )
         keeps = self.file is not None and self.world.is_main
         last_good = checkpoints.content(self.file) if keeps else None
         try:
@@ -153,7 +155,13 @@ class _Run:
         if ema:
             ema.exchange(self.net)
         try:
-            return evaluate(self.net, self.valid_set, ceil(recipe.batch / world.size), recipe.amp, world)
+            return evaluate(
+                self.net,
+                self.valid_set,
+                ceil(recipe.batch / world.size / recipe.accumulate),
+                recipe.amp,
+                world,
+            )
         finally:
             if ema:
                 ema.exchange(self.net)

@@ -30,8 +30,13 @@ class Recipe:
     augmentation and dropout; the first weights are the caller's (see ``seeded``). ``epochs``: passes over the
     images; with 2.5 the last pass ends half-way.
 
-    ``mixup``: alpha of ``augment.mix``, 0 for none. ``ema``: what the running mean of the weights keeps at a step,
+    ``clip``: the norm above which all gradients of a step together are scaled down to it, 0 for none.
+    ``decay_norms=False`` spares biases and the scales of norms, all parameters of one axis, the decay.
+    ``mixup``: alpha of ``images.mixup``, 0 for none. ``ema``: what the running mean of the weights keeps at a step,
     such as 0.999; the network that is validated and handed out is then that mean.
+
+    ``accumulate``: in how many parts a step computes the gradient of its batch, each of which has to fit in memory
+    alone; batch normalisation takes its statistics from a part.
 
     The rest changes speed, not the method, and is off unless asked for; ``tools/measure_recipes.py`` says what each
     is worth on a machine. ``channels_last`` keeps the channels of a pixel side by side in memory: on an x86 server
@@ -47,6 +52,9 @@ class Recipe:
     momentum: float = 0.9
     decay: float = 5e-4
     augment: tuple[Augment, ...] = ()
+    clip: float = 0.0
+    decay_norms: bool = True
+    accumulate: int = 1
     label_smoothing: float = 0.0
     seed: int = 0
     optimiser: Callable[..., torch.optim.Optimizer] | None = None
@@ -65,8 +73,10 @@ class Recipe:
             or not 0 < self.epochs < inf
         ):
             raise ValueError(f"epochs={self.epochs!r}: need a number above 0")
-        if not isinstance(self.batch, int) or self.batch < 1:
-            raise ValueError(f"batch={self.batch!r}: need a whole number of at least 1")
+        for name in ("batch", "accumulate"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}={value!r}: need a whole number of at least 1")
         if not callable(self.lr):
             raise ValueError(
                 f"lr={self.lr!r}: need a function of progress, such as PiecewiseLinear((0, 1), (0.1, 0))"
@@ -81,16 +91,23 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0 and less than 1")
-        for name in ("decay", "mixup"):
+        for name in ("decay", "mixup", "clip"):
             if not 0 <= getattr(self, name) < inf:
                 raise ValueError(f"{name}={getattr(self, name)!r}: need at least 0")
 
     def make_optimiser(self, net: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of the parameters that want a gradient."""
-        wanted = [p for p in net.parameters() if p.requires_grad]
+        groups = [{"params": [p for p in net.parameters() if p.requires_grad]}]
+        if not self.decay_norms:
+            (group,) = groups
+            spared = [p for p in group["params"] if p.ndim < 2]
+            groups = [
+                {"params": [p for p in group["params"] if p.ndim >= 2]},
+                {"params": spared, "weight_decay": 0.0},
+            ]
         if self.optimiser is not None:
-            return self.optimiser(wanted, lr=self.lr(0))
-        return torch.optim.SGD(wanted, lr=self.lr(0), momentum=self.momentum, weight_decay=self.decay)
+            return self.optimiser(groups, lr=self.lr(0))
+        return torch.optim.SGD(groups, lr=self.lr(0), momentum=self.momentum, weight_decay=self.decay)
 
     def describe(self) -> dict[str, object]:
         """Each setting in plain values; of the rate, its course in eleven numbers."""

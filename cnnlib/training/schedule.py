@@ -47,10 +47,21 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from ``start`` down to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+    """Half a cosine from ``start`` down to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983).
+
+    ``warmup``: the share of the run in which the rate rises from 0 in a straight line, before the cosine begins.
+    """
 
     start: float
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup={self.warmup}: need at least 0 and less than 1")
 
     def __call__(self, t: float) -> float:
         """Rate at progress ``t``."""
-        return self.start * (1 + cos(pi * t)) / 2
+        if t < self.warmup:
+            return self.start * t / self.warmup
+        return self.start * (1 + cos(pi * (t - self.warmup) / (1 - self.warmup))) / 2

@@ -85,38 +85,46 @@ class Step:
         if recipe.compile:
             self.forward = torch.compile(self.forward)
 
-    def __call__(
-        self, x: Tensor, y: Tensor, rate: float, count: int, generator: Generator
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, y: Tensor, rate: float, count: int, generator: Generator) -> Tensor:
         """Learn from this process's part of a batch of ``count`` images.
 
-        x (N, C, H, W), y (N,); returns the sum of the losses and the number of right answers over the N images.
+        x (N, C, H, W), y (N,); returns two sums over the N images: of the losses, and the number of right answers.
         """
         for change in self.recipe.augment:
             x = change(x, generator)
-        shares = [(y, 1.0)]
+        labels = [(y, 1.0)]
         if self.recipe.mixup:
             x, partner, share = mixup(x, generator, self.recipe.mixup)
-            shares = [(y, share), (y[partner], 1 - share)]
+            labels = [(y, share), (y[partner], 1 - share)]
         if self.recipe.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        smooth = self.recipe.label_smoothing
-        with autocast(self.device, self.recipe.amp):
-            logits = self.forward(x)
-        logits = logits.float()
-        loss = sum(share * F.cross_entropy(logits, y, label_smoothing=smooth) for y, share in shares)
         self.optimiser.zero_grad()
-        # A mean over processes follows, so that each counts by the images it has of the batch.
-        weight = len(y) * self.world.size / count
-        self.scaler.scale(loss * weight).backward()
+        sums, last = torch.zeros(2, device=x.device), min(self.recipe.accumulate, len(x)) - 1
+        labels = [(y.tensor_split(last + 1), share) for y, share in labels]
+        for i, part in enumerate(x.tensor_split(last + 1)):
+            with nullcontext() if i == last else self.world.no_sync(self.forward):
+                sums += self._backward(part, [(y[i], share) for y, share in labels], count)
+        if self.recipe.clip:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.ema:
             self.ema.update(self.net)
-        right = sum(share * (logits.detach().argmax(1) == y).sum() for y, share in shares)
-        return loss.detach() * len(y), right
+        return sums
+
+    def _backward(self, x: Tensor, labels: list[tuple[Tensor, float]], count: int) -> Tensor:
+        """Add the gradient of these images, of ``count``; the sum of their losses and the number of right answers."""
+        with autocast(self.device, self.recipe.amp):
+            logits = self.forward(x)
+        logits, smooth = logits.float(), self.recipe.label_smoothing
+        loss = sum(share * F.cross_entropy(logits, y, label_smoothing=smooth) for y, share in labels)
+        # A mean over processes follows, so that each counts by the images it has of the batch.
+        self.scaler.scale(loss * (len(x) * self.world.size / count)).backward()
+        right = sum(share * (logits.detach().argmax(1) == y).sum() for y, share in labels)
+        return torch.stack([loss.detach() * len(x), right])
 
     def state(self) -> dict[str, object]:
         """For a checkpoint: all that the next step depends on."""

@@ -1,5 +1,6 @@
 """Images in folders: read as they lie, streamed by workers, refused in a sentence."""
 
+import multiprocessing
 import pickle
 from dataclasses import replace
 
@@ -9,11 +10,13 @@ import torch
 from folders_made import COLOURS, make
 from PIL import Image
 from torch import nn
+from torchvision import transforms
 from toys import row_values
 
 from cnnlib.images import preprocessing
 from cnnlib.images.folders import image_folder, open_image, train_and_val
 from cnnlib.images.stream import Stream
+from cnnlib.training import loop
 from cnnlib.training.evaluation import evaluate, predict, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.recipe import Recipe
@@ -98,6 +101,28 @@ def test_a_stream_resumes_with_the_same_views(tmp_path):
     assert torch.equal(one[0].weight, two[0].weight)
 
 
+def test_a_stream_goes_on_within_an_epoch(tmp_path, monkeypatch):
+    """With dropout, which draws from the numbers of the run."""
+    data, path, seen = stream(make(tmp_path / "data")), tmp_path / "run.pt", []
+
+    def dropping():
+        return nn.Sequential(nn.Dropout(0.2), *net())
+
+    def change(x, generator):
+        seen.append(len(x))
+        if len(seen) == 9 + 5:  # the second step of the second epoch, after a run of nine
+            raise KeyboardInterrupt
+        return x
+
+    recipe, nets = replace(RECIPE, augment=(change,)), [dropping(), dropping()]
+    rows = row_values(train(nets[0], data, data, recipe))
+    monkeypatch.setattr(loop, "SAVE_INTERVAL", -1)
+    with pytest.raises(KeyboardInterrupt):
+        list(train(dropping(), data, data, recipe, checkpoint=path))
+    assert row_values(train(nets[1], data, data, recipe, checkpoint=path)) == rows
+    assert torch.equal(nets[0][1].weight, nets[1][1].weight)
+
+
 def test_views_differ_from_epoch_to_epoch_and_image_to_image(tmp_path):
     data = stream(make(tmp_path))
     (one, _), (two, _) = (next(data.batches([torch.arange(12)], seed)) for seed in (0, 1))
@@ -125,8 +150,35 @@ def test_predictions_come_in_the_order_of_the_files(tmp_path):
     assert acc == pytest.approx((whole.argmax(1) == labels).float().mean().item())
 
 
+def test_workers_stay_from_epoch_to_epoch_whatever_is_left_unread(tmp_path):
+    data, plain = (stream(make(tmp_path / str(n)), workers=n) for n in (2, 0))
+    parts = list(torch.arange(12).split(3))
+    next(data.batches(parts, 0))  # three batches are never asked for
+    there = {child.pid for child in multiprocessing.active_children()}
+    for seed in (1, 2):
+        for (x, y), (x0, y0) in zip(data.batches(parts, seed), plain.batches(parts, seed), strict=True):
+            assert torch.equal(x, x0) and torch.equal(y, y0)
+    assert there and {child.pid for child in multiprocessing.active_children()} == there
+
+
+def test_transforms_of_torchvision_follow_the_seed_and_not_the_workers(tmp_path):
+    changes = transforms.Compose(
+        [transforms.RandomResizedCrop(16), transforms.RandAugment(), transforms.ToTensor()]
+    )
+    one, two = (stream(make(tmp_path / str(n)), preprocessing.from_torchvision(changes), n) for n in (0, 2))
+    parts = [torch.arange(6), torch.arange(6, 12)]
+    torch.manual_seed(1)
+    first = torch.cat([x for x, _ in one.batches(parts, 5)])
+    drawn = torch.rand(3)
+    assert torch.equal(first, torch.cat([x for x, _ in two.batches(parts[::-1], 5)]).roll(6, 0))
+    assert not torch.equal(first, torch.cat([x for x, _ in one.batches(parts, 6)]))
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(3))  # the caller's own numbers are left alone
+
+
 def test_all_that_goes_to_a_worker_can_be_sent(tmp_path):
-    data = stream(make(tmp_path))
+    data = stream(make(tmp_path), workers=1)
+    next(data.batches([torch.tensor([0])], 0))  # with a worker that stays here
     there = pickle.loads(pickle.dumps(data))
     assert torch.equal(there.example(), data.example())
 

@@ -261,6 +261,17 @@ def test_a_damaged_file_is_told(tmp_path, damage):
         train(small(), toy(), toy(), RECIPE, checkpoint=path)
 
 
+def test_a_file_cut_anywhere_is_told(tmp_path):
+    """Where the cut falls decides which error PyTorch raises; one of them looks like one of the system."""
+    path = tmp_path / "run.pt"
+    stopped(path)
+    whole = path.read_bytes()
+    for length in range(1, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"run\.pt is no checkpoint, or damaged"):
+            checkpoint.load(path)
+
+
 def test_a_file_that_would_run_code_is_not_read(tmp_path):
     class Trap:
         def __reduce__(self):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -171,10 +172,12 @@ def test_no_process_is_left_with_one_image_or_none():
 
 def test_batches_too_small_for_the_processes_are_refused():
     normed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    with pytest.raises(ValueError, match="batch=5: batch normalisation needs two images .* in each process"):
-        input_checks.check_batch(normed, 5, 100, processes=3)
-    with pytest.raises(ValueError, match="batch=2: need one image in each process"):
-        input_checks.check_batch(nn.Linear(2, 2), 2, 100, processes=3)
+    with pytest.raises(
+        ValueError, match="batch=5: batch normalisation needs two images .* in each of 3 parts"
+    ):
+        input_checks.check_batch(normed, Recipe(1, batch=5), 100, processes=3)
+    with pytest.raises(ValueError, match="batch=2: need one image in each of 3 parts"):
+        input_checks.check_batch(nn.Linear(2, 2), Recipe(1, batch=2), 100, processes=3)
 
 
 def test_norms_over_processes_need_gpus():
@@ -192,6 +195,64 @@ def test_alone_nothing_is_joined(monkeypatch):
             and distributed.current_world() == World(0, 1)
             and distributed.current_world().is_main
         )
+
+
+WORDS = [
+    "train",
+    "lenet_small",
+    "--data",
+    "mnist",
+    "--device",
+    "cpu",
+    "--epochs",
+    "0.05",
+    "--accumulate",
+    "2",
+]
+
+
+def test_two_processes_started_by_hand_join_one_run(tmp_path):
+    """As a script of Slurm does that starts a task a device: the page shows these variables."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = os.environ | {
+        "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+    }  # fmt: skip
+    files = ["--checkpoint", str(tmp_path / "run.pt"), "--log", str(tmp_path / "log.jsonl")]
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "cnnlib", *WORDS, *files], env=shared | {"RANK": str(rank)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    (first, err), (second, more) = (job.communicate(timeout=300) for job in jobs)
+    assert [job.returncode for job in jobs] == [0, 0], err + more
+    assert first.count("epoch 1/0.05") == 1 and second == ""
+    state = checkpoint.load(tmp_path / "run.pt")
+    assert len(state["rows"]) == 1
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert rows == state["rows"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE=2 without MASTER_ADDR and MASTER_PORT"),
+        ({"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "RANK=2: need 0 to 1"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE='two': need a whole number"),
+        ({"SLURM_STEP_NUM_TASKS": "8"}, "8 processes were started that know nothing of each other"),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "2 processes were started"),
+    ],
+)
+def test_processes_that_were_not_told_of_each_other_are_refused(monkeypatch, variables, words):
+    for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=words), distributed.process_group("cpu"):
+        pass
 
 
 def test_the_command_line_trains_under_torchrun(tmp_path):

@@ -29,6 +29,10 @@ def test_schedules_at_their_knots():
     assert [ramp(t) for t in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
     assert [Cosine(0.4)(t) for t in (0, 0.5, 1)] == pytest.approx([0.4, 0.2, 0])
     assert [StepDecay(0.1, (0.5, 0.75))(t) for t in (0, 0.5, 0.9)] == pytest.approx([0.1, 0.01, 0.001])
+    warm = Cosine(0.4, warmup=0.2)
+    assert [warm(t) for t in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
+    with pytest.raises(ValueError, match="warmup=1"):
+        Cosine(0.4, warmup=1)
     with pytest.raises(ValueError, match="rising numbers"):
         PiecewiseLinear((0, 0.5, 0.5, 1), (0, 1, 1, 0))
 

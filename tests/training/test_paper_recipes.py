@@ -39,6 +39,17 @@ def test_the_recipe_is_the_papers(imagenet):
     assert centred.mean(0).abs().max() < 1e-5  # the mean of every pixel is gone
 
 
+def test_the_recipe_of_2021_is_torchvisions(imagenet):
+    setup = paper_recipes.imagenet_2021(*cnnlib.images.train_and_val(imagenet), 224)
+    recipe = setup.recipe
+    assert (recipe.batch, recipe.momentum, recipe.decay, recipe.decay_norms) == (1024, 0.9, 2e-5, False)
+    assert (recipe.label_smoothing, recipe.mixup, recipe.ema) == (0.1, 0.2, 0.99997)
+    assert [recipe.lr(t) for t in (0, 2.5 / 600, 5 / 600, 1)] == pytest.approx([0, 0.25, 0.5, 0])
+    assert setup.train_set.example().shape == (1, 3, 176, 176)
+    assert setup.valid_set.example().shape == (1, 3, 224, 224)
+    assert setup.valid_set.transform.keywords == {"short_side": 232, "size": 224}
+
+
 def without_crops(setup):
     from dataclasses import replace
 

@@ -3,6 +3,7 @@
 import copy
 import gc
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -133,6 +134,61 @@ def test_the_network_handed_out_is_the_mean_and_training_goes_on_from_its_own_we
     assert evaluate(early, toy(60), 16)[0] == averaged[1].valid_loss
 
 
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
+    nets = [small(norm=False), small(norm=False)]
+    for net in nets:
+        net[3].p = 0.0
+    one, two = (
+        list(train(net, toy(), toy(), replace(RECIPE, accumulate=n)))
+        for net, n in zip(nets, (1, 3), strict=True)
+    )
+    assert [r.train_loss for r in one] == pytest.approx([r.train_loss for r in two], rel=1e-5)
+    assert torch.allclose(nets[0][5].weight, nets[1][5].weight, atol=1e-5)
+
+
+def test_no_part_of_a_batch_is_larger_than_asked_and_none_is_normed_alone():
+    sizes = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            if self.training:
+                sizes.append(len(x))
+            return x
+
+    list(train(nn.Sequential(Spy(), *small()), toy(89), toy(), Recipe(1, batch=16, accumulate=3)))
+    assert sum(sizes) == 89 and max(sizes[:-3]) == 6 and min(sizes) >= 2
+    with pytest.raises(
+        ValueError, match="batch=5: batch normalisation needs two images .* in each of 3 parts"
+    ):
+        train(small(), toy(), toy(), Recipe(1, batch=5, accumulate=3))
+
+
+def test_gradients_are_clipped_to_their_common_norm():
+    data = toy(16)
+    moved = []
+    for clip in (0.0, 1e-3):
+        net = small()
+        before = [p.detach().clone() for p in net.parameters()]
+        Step(net, Recipe(1, batch=16, momentum=0, decay=0, clip=clip), World())(
+            data.x, data.y, 1.0, 16, generator()
+        )
+        moved.append(
+            sum(((a - b) ** 2).sum() for a, b in zip(before, net.parameters(), strict=True)).sqrt().item()
+        )
+    assert moved[0] > 0.1 and moved[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("optimiser", [None, partial(torch.optim.AdamW, weight_decay=0.1)])
+def test_norms_and_biases_can_be_spared_the_decay(optimiser):
+    net = small()
+    for wanted in (True, False):
+        made = Recipe(1, decay=0.1, decay_norms=wanted, optimiser=optimiser).make_optimiser(net)
+        decay = {id(p): group["weight_decay"] for group in made.param_groups for p in group["params"]}
+        assert len(decay) == len(list(net.parameters()))
+        for parameter in net.parameters():
+            assert decay[id(parameter)] == (0.1 if wanted or parameter.ndim > 1 else 0.0)
+
+
 def test_half_precision_learns_and_keeps_weights_whole():
     net = small()
     rows = list(train(net, toy(), toy(60, seed=1), replace(RECIPE, amp=True)))
@@ -226,6 +282,8 @@ def test_other_errors_pass():
         (lambda: Recipe(1, mixup=-1), "mixup=-1"),
         (lambda: Recipe(float("inf")), "epochs=inf"),
         (lambda: Recipe(True), "epochs=True"),
+        (lambda: Recipe(1, accumulate=0), "accumulate=0"),
+        (lambda: Recipe(1, clip=float("nan")), "clip=nan"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(bad, words):
