@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
+from cnnlib.costs.meta_device import META
+
 # Types whose values hold no tensor and can be shared.
 ATOMIC_TYPES = frozenset(
     (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 )
-META = torch.device("meta")
 _MODULE_ATTRIBUTES = frozenset(
     vars(nn.Module())
 )  # what every module keeps, such as the dictionaries of its hooks
@@ -56,10 +57,24 @@ class Cloner:
             self._fill(state, vars(value))
             if _restores(kind):
                 new.__setstate__(state)
+        elif kind in (set, frozenset, tuple):
+            new = memo[place] = kind(map(self, value))
+        elif kind is deque:
+            new = memo[place] = deque(map(self, value), value.maxlen)
+        elif _plain_object(kind):
+            new = memo[place] = kind.__new__(kind)
+            vars(new).update((name, self(item)) for name, item in vars(value).items())
         else:
             self._look_through(value, set())
-            new = value if self.scripted else copy.deepcopy(value, memo)
+            new = value if self.scripted else self._copied(value)
         return new
+
+    def _copied(self, value: object) -> object:
+        """A copy by the object's own way; where it has none, as locks and open files, the object itself."""
+        try:
+            return copy.deepcopy(value, self._memo)
+        except Exception:  # whatever somebody's class raises
+            return value
 
     def _fill(self, new: dict, old: dict) -> None:
         """What a module keeps; a row of short ways, since there is so much of it."""
@@ -103,6 +118,25 @@ class Cloner:
         if isinstance(inside, dict | list | tuple | set):
             for item in inside.values() if isinstance(inside, dict) else inside:
                 self._look_through(item, seen)
+
+
+@cache
+def _plain_object(kind: type) -> bool:
+    """Does this class of objects copy itself attribute by attribute, as a dataclass does?"""
+    ways = (
+        "deepcopy",
+        "copy",
+        "getstate",
+        "setstate",
+        "reduce",
+        "reduce_ex",
+        "getnewargs",
+        "getnewargs_ex",
+        "new",
+    )
+    as_usual = all(getattr(kind, f"__{way}__", None) is getattr(object, f"__{way}__", None) for way in ways)
+    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    return as_usual and not slots and kind.__dictoffset__ != 0
 
 
 @cache

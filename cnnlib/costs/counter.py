@@ -17,6 +17,7 @@ from cnnlib.costs.meta_copy import MetaCopy, Observer
 from cnnlib.costs.operations import RULES, Work, aten
 from cnnlib.costs.places import Axes, axes_of
 from cnnlib.costs.propagation import named, propagate, tensors_in
+from cnnlib.costs.receptive_field import lost
 from cnnlib.costs.rows import NO_PARAMETERS, ModuleCall, Operation, Row, count_parameters
 from cnnlib.costs.shape_inference import LAYERS
 
@@ -113,8 +114,8 @@ class Counter(Observer, TorchDispatchMode):
         """The row of a layer that is one operation."""
         rule, kind, in_place = RULES[packet], type(module).__name__, out is args[0]
         work = rule.work(args, out)
-        axes = rule.axes(args, out) if rule.axes else axes_of(args[0])
-        axes = out._cnnlib_axes = named(axes, packet, self.stack[-1].name)
+        axes = named(rule.axes(args, out), packet, self.stack[-1].name) if rule.axes else axes_of(args[0])
+        out._cnnlib_axes = axes
         memory = 0 if in_place else self.alive.add(out)
         self._note(packet.__name__, work, axes)
         self._last = None
@@ -186,16 +187,18 @@ class Counter(Observer, TorchDispatchMode):
             ins += tensors_in(list(kwargs.values()))
         if not outs or not ins:
             if outs:
-                propagate(packet, args, outs, ins, "")
+                propagate(packet, None, args, outs, ins, "")
             return
         out, work, layer = outs[0], Work(), False
-        rule, move = RULES.get(packet), MOVEMENT_RULES.get(packet)
+        rule, move = RULES.get(packet), None
         if rule is not None:
-            work, layer = rule.work(args, out), rule.layer
-        elif move is None:
-            name = packet.__name__
-            self.unsupported[name] = self.unsupported.get(name, 0) + 1
-        axes = propagate(packet, args, outs, ins, self.stack[-1].name)
+            work, layer, look = rule.work(args, out), rule.layer, rule.axes
+        else:
+            look = move = MOVEMENT_RULES.get(packet)
+            if move is None:
+                look, name = lost, packet.__name__
+                self.unsupported[name] = self.unsupported.get(name, 0) + 1
+        axes = propagate(packet, look, args, outs, ins, self.stack[-1].name)
         first_used: list[Tensor] = []
         if move is not None and len(ins) == 1:  # such as the transpose of a weight: used where it goes
             self._pass_on(self._owner(ins[0]), outs)

@@ -12,6 +12,11 @@ from cnnlib.costs.places import Axes, axes_of, joined
 from cnnlib.costs.receptive_field import lost
 
 
+def each_piece(args: Sequence, out: Tensor) -> Axes:
+    """Stands for the rules in ``SPLITS``, which look at all outputs."""
+    return axes_of(args[0])
+
+
 def _same(args: Sequence, out: Tensor) -> Axes:
     return axes_of(args[0])
 
@@ -74,7 +79,7 @@ MOVEMENT_RULES = _table(
     ("unfold", reshaping.unfold),
     ("im2col", reshaping.im2col),
     ("embedding", _looked_up),
-    ("split split_with_sizes chunk unsafe_split unsafe_chunk unbind", _same),
+    ("split split_with_sizes chunk unsafe_split unsafe_chunk unbind", each_piece),
     ("clone contiguous alias detach lift_fresh _to_copy dropout resolve_conj fill zero", _same),
     ("channel_shuffle native_channel_shuffle", _channels),
     ("masked_fill eq ne lt gt le ge logical_not logical_and logical_or bitwise_not", _masked),

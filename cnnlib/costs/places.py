@@ -89,12 +89,12 @@ def resampled(entry: Entry, first: Fraction, last: Fraction, step: Fraction) -> 
 
 def through(entry: Entry, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> Entry:
     """Behind a window that slides along the axis."""
-    if type(entry) is not Place:
-        if type(entry) is not Packed or (kernel, stride, pad) == (1, 1, 0):
-            return entry
+    if kernel == stride == 1 and not pad:
+        return entry
+    if type(entry) is Packed:
         entry = place(entry)
-        if type(entry) is not Place:
-            return entry
+    if type(entry) is not Place:
+        return entry
     return Place(entry.dim, entry.span.through(kernel, stride, pad, dilation))
 
 
@@ -160,6 +160,9 @@ def union(a: Entry, b: Entry) -> Entry:
     """What sees both, unit by unit."""
     if a == b:
         return a
+    if type(a) is type(b) is Place and type(a.span) is type(b.span) is Span:
+        same = a.dim == b.dim and a.span.stride == b.span.stride
+        return Place(a.dim, a.span.union(b.span)) if same else LOST
     for entry in (a, b):
         if type(entry) is Unknown:
             return entry
@@ -178,6 +181,9 @@ def merged(states: Sequence[tuple[Axes, Lengths]], ndim: int) -> Axes:
     out: list[Entry] = []
     for i in range(-ndim, 0):
         here = [(axes[i], lengths[i]) for axes, lengths in states if len(axes) >= -i]
+        if all(pair == here[0] for pair in here[1:]):
+            out.append(here[0][0] if here else None)
+            continue
         longest = max((n for _, n in here), default=1)
         found: Entry = None
         for entry, n in here:
@@ -190,7 +196,9 @@ def merged(states: Sequence[tuple[Axes, Lengths]], ndim: int) -> Axes:
         if not found and not varies and any(entry == UNIFORM for entry, _ in here):
             found = UNIFORM
         out.append(found)
-    dims = _dims(_all(out))
+    dims = [entry.dim for entry in out if type(entry) is Place]
+    if any(type(entry) is Packed for entry in out):
+        dims = _dims(_all(out))
     if len(set(dims)) < len(dims):  # a split axis: its parts cannot be joined one by one
         out = [LOST if entry else entry for entry in out]
     return tuple(out)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.costs.clone import ATOMIC_TYPES
-from cnnlib.costs.data_movement import MOVEMENT_RULES, SPLITS
+from cnnlib.costs.data_movement import SPLITS, each_piece
 from cnnlib.costs.indexing import mark_range
-from cnnlib.costs.operations import RULES, aten
+from cnnlib.costs.operations import aten
 from cnnlib.costs.places import LOST, Axes, Unknown, depends, joined
-from cnnlib.costs.receptive_field import lost
+
+Look = Callable[[Sequence, Tensor], Axes]
 
 
 def tensors_in(tree: object) -> list[Tensor]:
@@ -31,19 +32,22 @@ def tensors_in(tree: object) -> list[Tensor]:
     return found
 
 
-def propagate(packet, args: Sequence, outs: Sequence[Tensor], ins: Sequence[Tensor], layer: str) -> Axes:
-    """Marks what the outputs of an operation see, which runs in ``layer``, and returns it of the first."""
-    rule, move, pieces = RULES.get(packet), MOVEMENT_RULES.get(packet), SPLITS.get(packet)
+def propagate(
+    packet, look: Look | None, args: Sequence, outs: Sequence[Tensor], ins: Sequence[Tensor], layer: str
+) -> Axes:
+    """Marks what the outputs of an operation see, which runs in ``layer``, and returns it of the first.
+
+    ``look``: its rule; without one an output sees what the inputs see.
+    """
     if not any(map(depends, ins)):
         if packet is aten.slice:
-            move(args, outs[0])  # remembers of what, as images are written into zeros
+            look(args, outs[0])  # remembers of what, as images are written into zeros
         elif packet is aten.arange:
             mark_range(args, outs[0])
         found = [()] * len(outs)
-    elif pieces:
-        found = pieces(args, outs)
+    elif look is each_piece:
+        found = SPLITS[packet](args, outs)
     else:
-        look = (rule.axes if rule else move) or (None if rule else lost)
         found = [look(args, outs[0]) if look else joined(ins, outs[0].ndim)] * len(outs)
     for t, axes in zip(outs, found, strict=True):
         axes = named(axes, packet, layer)

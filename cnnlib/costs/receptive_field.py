@@ -39,9 +39,11 @@ def each(value: object, n: int) -> Sequence[int]:
 
 def windows(axes: Axes, kernel, stride, pad, dilation) -> Axes:
     """Behind windows that slide along the last axes."""
-    n = len(kernel)
-    settings = zip(axes[-n:], kernel, stride, pad, dilation, strict=True)
-    return (*axes[:-n], *(e and through(e, k, st, p, d) for e, k, st, p, d in settings))
+    found = list(axes)
+    for i in range(-len(kernel), 0):
+        if found[i]:
+            found[i] = through(found[i], kernel[i], stride[i], pad[i], dilation[i])
+    return tuple(found)
 
 
 def conv(args: Sequence, out: Tensor) -> Axes:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnnlib.costs.clone import META
+from cnnlib.costs.meta_device import META
 from cnnlib.costs.operations import aten
 from cnnlib.costs.receptive_field import each
 from cnnlib.shapes import out_size
