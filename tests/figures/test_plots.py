@@ -264,3 +264,15 @@ def test_a_confusion_matrix_shows_its_counts():
     assert ax.get_ylabel() == "true" and [t.get_text() for t in ax.get_yticklabels()] == ["cat", "dog"]
     with pytest.raises(ValueError, match="2 classes"):
         plot.confusion([[1]], ["cat", "dog"])
+
+
+def test_a_heat_map_covers_its_image_and_is_yellow_where_it_is_high():
+    maps = torch.zeros(1, 2, 2)
+    maps[0, 0, 1] = 1
+    ax = plot.heatmaps(torch.full((1, 1, 20, 20), 0.5), maps, ["a title"])
+    drawn = ax.images[0].get_array()
+    red, blue = drawn[..., 0], drawn[..., 2]
+    assert red[2, 17] > blue[2, 17] and red[17, 2] < blue[17, 2]
+    assert [t.get_text() for t in ax.texts] == ["a title"]
+    with pytest.raises(ValueError, match="need one map an image"):
+        plot.heatmaps(torch.zeros(2, 1, 8, 8), maps)
