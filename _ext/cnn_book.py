@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import address
+import finding
 import mend
 from docutils import nodes
+from sphinx.util.images import get_image_size
 
 UNUSED_FILES = ["scripts/fontawesome.js*", "vendor/fontawesome", "**/*.map", "webpack-macros.html", "locales"]
 
@@ -24,6 +26,7 @@ def derive_addresses(app, config):
     """The site's address is told by the repository's; `_config.yml` holds only that."""
     site = address.site(repository(app))
     config.html_baseurl = config.ogp_site_url = site
+    config.html_search_scorer = str(finding.SCORER)
 
 
 def link_pages_by_file(app, docname, content):
@@ -104,6 +107,19 @@ def mark_table_cells(app, doctree, docname):
             cell["classes"].append("words")
 
 
+# Pictures
+
+
+def sized_image(self, node):
+    """A picture says how large it is, so that the text below it stands where it will stay."""
+    source = Path(self.builder.srcdir) / node["uri"]
+    type(self).visit_image(self, node)
+    size = get_image_size(str(source))
+    if size:
+        tag = self.body.pop()
+        self.body.append(tag.replace("<img ", '<img width="{}" height="{}" '.format(*size), 1))
+
+
 # Pages
 
 
@@ -162,7 +178,10 @@ def drop_unused_files(app, error):
 def setup(app):
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("builder-inited", mend_pages)
+    app.add_node(nodes.image, override=True, html=(sized_image, lambda self, node: None))
+    app.add_search_language(finding.English)
     app.connect("source-read", link_pages_by_file)
+    app.connect("doctree-read", finding.note_terms)
     app.connect("doctree-resolved", mark_callouts)
     app.connect("doctree-resolved", mark_lines_around_figures)
     app.connect("doctree-resolved", mark_table_cells)

@@ -42,7 +42,7 @@ def drawn(page):
         name = next(name for name in names if name not in SIZES)
         if name not in LINES:
             raise ValueError(f"The theme asks for the icon {name!r}: draw it in _ext/icons.py.")
-        classes = " ".join(["icon", *found[2].split(), *found[3].split()])
+        classes = " ".join(["drawn-icon", *found[2].split(), *found[3].split()])
         mode = re.search(r' data-mode="\w+"', found[4])
         return (
             f'<svg class="{classes}"{mode[0] if mode else ""} viewBox="0 0 24 24" aria-hidden="true">'

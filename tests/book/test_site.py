@@ -158,7 +158,7 @@ def test_broken_links_fail_the_build(small_book):
 
 def test_icons_are_drawn_and_an_unknown_one_is_told():
     drawn = icons.drawn('<i class="theme-switch fa-solid fa-sun  fa-lg" data-mode="light" title="Light"></i>')
-    assert drawn.startswith('<svg class="icon theme-switch fa-sun fa-lg" data-mode="light"')
+    assert drawn.startswith('<svg class="drawn-icon theme-switch fa-sun fa-lg" data-mode="light"')
     with pytest.raises(ValueError, match="'unicorn'"):
         icons.drawn('<i class="fas fa-unicorn"></i>')
 
