@@ -191,9 +191,16 @@ def trace(
 ) -> Cost:
     """What ``net`` costs on images of shape ``image``, (C, H, W) without the batch axis.
 
-    Several inputs: a list of shapes. ``dtype``: of weights and maps, if not the network's own. The network is
-    counted in evaluation mode; it is copied without its numbers, so neither it nor any random state changes.
-    MACs, activations and memory hold for the whole batch.
+    Several inputs: a list of shapes. ``dtype``: of weights and maps, if not the network's own; one of whole numbers,
+    such as ``torch.long`` for an embedding, is that of the inputs alone. The network is counted in evaluation mode;
+    it is copied without its numbers, so neither it nor any random state changes. It runs on the device ``meta``
+    whatever device it asks for; what cannot be copied, such as a lock, is shared. MACs, activations and memory hold
+    for the whole batch.
+
+    The receptive field is the window that a unit of the last map sees, of all branches together. Gates that look at
+    the whole map are left out. Behind attention of any kind, which looks at every place that it attends to, and
+    behind operations that lose track of places, there is no such number: ``receptive_field`` is ``None``, and
+    ``lost_at`` and the caption name the operation.
 
     Raises ``ValueError`` if the network cannot run on such images; it names the layer and what it got.
     """

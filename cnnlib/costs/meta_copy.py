@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from cnnlib.costs.clone import Cloner
-from cnnlib.costs.meta_device import META, MetaDevice
+from cnnlib.costs.meta_device import META, MetaDevice, autocast_allowed
 from cnnlib.costs.refusals import refuse_scripted, sentence, where_raised
 from cnnlib.models import WrongImageError
 
@@ -168,6 +168,7 @@ class MetaCopy:
                 torch.random.fork_rng(devices=[]),
                 META,
                 MetaDevice(),
+                autocast_allowed(),
                 grad,
                 mode,
             ):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -41,6 +45,9 @@ class MetaDevice(TorchFunctionMode):
             if isinstance(kwargs.get("other"), Tensor):
                 kwargs = {"dtype": kwargs["other"].dtype}
             args = (first, *rest)
+        if func is Tensor.type and len(args) == 2 and not isinstance(args[1], torch.dtype):
+            kind = getattr(torch, args[1].rpartition(".")[2]) if isinstance(args[1], str) else args[1]
+            return args[0].to(kind.dtype)
         try:
             return func(*args, **kwargs)
         except (RuntimeError, NotImplementedError):
@@ -48,3 +55,15 @@ class MetaDevice(TorchFunctionMode):
                 raise
         here = tree_map(lambda t: torch.empty_like(t, device=META) if _foreign(t) else t, (args, kwargs))
         return func(*here[0], **here[1])
+
+
+@contextmanager
+def autocast_allowed() -> Iterator[None]:
+    """``torch.autocast`` of the device that an input is on: there is none for ``meta``, so that of the CPU, unfelt."""
+    begin = torch.autocast.__init__
+
+    def init(self: torch.autocast, device_type: str, *args, **kwargs) -> None:
+        begin(self, "cpu" if device_type == "meta" else device_type, *args, **kwargs)
+
+    with mock.patch.object(torch.autocast, "__init__", init):
+        yield

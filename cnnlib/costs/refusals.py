@@ -51,6 +51,8 @@ def why(error: Exception) -> str:
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "more than 1 value per channel" in said:
         return f"a normalisation has one value a channel, and training needs more: take batch=2 (PyTorch says: {said})"
+    if "scalar types: Long" in said:
+        return f"it looks up whole numbers: trace with dtype=torch.long (PyTorch says: {said})"
     low = said.lower()
     if any(words in low for words in _NUMBERS):
         return f"it asks for the numbers in a map, and a trace has shapes only (PyTorch says: {said})"

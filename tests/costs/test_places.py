@@ -198,7 +198,17 @@ def test_the_witness_finds_a_field_that_is_too_small(monkeypatch):
     assert positive_copy.field(net) == (13, 13) == (cnnlib.trace(net, (3, 64, 64)).receptive_field,) * 2
 
 
-SAMPLE = ()
+SAMPLE = """
+    torchvision:alexnet torchvision:squeezenet1_1 torchvision:resnet18 torchvision:mobilenet_v2
+    torchvision:mobilenet_v3_small torchvision:shufflenet_v2_x0_5 torchvision:mnasnet0_5 torchvision:googlenet
+    torchvision:inception_v3 torchvision:regnet_y_400mf torchvision:resnext50_32x4d
+    torchvision:efficientnet_b0 timm:skresnet18 timm:resnest14d timm:dla34 timm:tresnet_m timm:darknet17
+    timm:cs3darknet_focus_m timm:convnext_atto timm:cspresnet50 timm:cspresnext50 timm:ecaresnet26t
+    timm:ese_vovnet19b_dw timm:gcresnet33ts timm:gcresnext26ts timm:gernet_m timm:lcnet_035 timm:dpn48b
+    timm:hardcorenas_a timm:hgnetv2_b0 timm:darknetaa53 timm:ghostnet_050 timm:mobilenetv1_100
+    timm:mnasnet_050 timm:test_efficientnet timm:test_resnet timm:test_convnext timm:botnet26t_256
+    timm:bat_resnext26ts timm:ghostnetv2_100
+""".split()
 
 
 @pytest.mark.filterwarnings("ignore")

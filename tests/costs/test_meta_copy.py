@@ -48,10 +48,19 @@ DEVICES = {
     "sent": lambda self, x: x.cuda(),
     "to the layer's device": lambda self, x: x.to(self.conv.weight.device),
     "a part is moved": lambda self, x: (self.conv.to(self.device), x)[1],
+    "of an old type": lambda self, x: x.type(torch.FloatTensor),
+    "of an old type by name": lambda self, x: x.type("torch.cuda.FloatTensor"),
+    "autocast of its input's device": lambda self, x: autocast(x, x.device.type),
+    "autocast of a device": lambda self, x: autocast(x, "cpu"),
     "numbers from outside": lambda self, x: x * OUTSIDE,
     "numbers from numpy": lambda self, x: x * torch.from_numpy(np.ones((7, 7), np.float32)),
 }  # fmt: skip
 OUTSIDE = torch.ones(7, 7)
+
+
+def autocast(x, device_type):
+    with torch.autocast(device_type, enabled=False):
+        return x * 2
 
 
 @pytest.mark.parametrize("name", DEVICES)
@@ -203,6 +212,10 @@ def test_two_dtypes_that_do_not_fit_are_no_matter_of_size():
 
 def test_a_map_that_is_too_small_is_a_matter_of_size():
     assert "got (1, 3, 2, 2); it needs a map of at least 3×3" in refusal(nn.Conv2d(3, 3, 3), (3, 2, 2))
+
+
+def test_an_embedding_asks_for_whole_numbers():
+    assert "trace with dtype=torch.long" in refusal(Words(), (7,))
 
 
 def test_numbers_that_are_asked_for():
