@@ -24,7 +24,7 @@ class Diverged(ValueError):
 class Recipe:
     """How to train.
 
-    ``lr``: the rate as a function of progress in [0, 1], such as those in ``cnnlib.schedule``. The optimiser is
+    ``lr``: the rate as a function of progress in [0, 1], such as ``PiecewiseLinear``. The optimiser is
     SGD with ``momentum`` and weight ``decay``; another one is a function ``optimiser(parameters, lr=…)``, which
     brings its own. ``augment``: functions ``(x, generator) -> x`` for training batches. ``seed`` fixes batches,
     augmentation and dropout; the first weights are the caller's (see ``seeded``). ``epochs``: passes over the
