@@ -35,7 +35,7 @@ def tensors_in(tree: object) -> list[Tensor]:
 def propagate(
     packet, look: Look | None, args: Sequence, outs: Sequence[Tensor], ins: Sequence[Tensor], layer: str
 ) -> Axes:
-    """Marks what the outputs of an operation see, which runs in ``layer``, and returns it of the first.
+    """Marks what the outputs of an operation see, which runs in ``layer``, and returns what the first does.
 
     ``look``: its rule; without one an output sees what the inputs see.
     """
@@ -52,7 +52,10 @@ def propagate(
     for t, axes in zip(outs, found, strict=True):
         axes = named(axes, packet, layer)
         t._cnnlib_axes = axes if t.ndim == len(axes) or not axes else joined(ins, t.ndim)
-    return outs[0]._cnnlib_axes
+    whole = outs[0]
+    while packet is aten.copy_ and hasattr(whole, "_cnnlib_slice_of"):  # what was written into
+        whole = whole._cnnlib_slice_of[0]
+    return whole._cnnlib_axes
 
 
 def named(axes: Axes, packet, layer: str) -> Axes:

@@ -3,7 +3,8 @@
 Each rule takes the arguments of an ATen call and its output, and returns the entries of the output
 (:mod:`cnnlib.costs.places`). The field of a map is the window that a unit sees, whatever the weights are:
 
-* sums, concatenations and channels are joined: the field is that of all branches together;
+* sums, concatenations and channels are joined: the field is that of all branches together, also behind a slice of
+  channels that came from one of them;
 * what looks at single units passes the field on, and so do the statistics of a normalisation;
 * what a pool over the whole map says, such as a gate, is no window and is left out where it is joined to a map;
 * attention looks at every place that it attends to, so behind it a unit has no window: its field is unknown.

@@ -108,6 +108,7 @@ RIGHT = {  # by hand, or by the gradient of a positive copy
     "rolled by one": (lambda x: x + torch.roll(x, 1, 3), (), (1, 2)),
     "rolled back by one": (lambda x: x + torch.roll(x, -1, 2), (), (2, 1)),
     "rolled by two": (lambda x, c: c(x + torch.roll(x, 2, 2)), (conv(4, 4),), (5, 3)),
+    "shifted by slices, and no more": (lambda x: shifted(x, nn.Identity()), (), (1, 3)),
     "shifted by slices": (shifted, (conv(4, 4),), (3, 5)),
     "halves put together again": (lambda x, c: c(torch.cat(x.chunk(2, 3), 3)), (conv(4, 4),), 3),
     "zeros put beside": (lambda x, c: c(torch.cat([x[..., :2] * 0, x], 3)), (conv(4, 4),), 3),
@@ -198,23 +199,26 @@ def test_the_witness_finds_a_field_that_is_too_small(monkeypatch):
     assert positive_copy.field(net) == (13, 13) == (cnnlib.trace(net, (3, 64, 64)).receptive_field,) * 2
 
 
-SAMPLE = """
-    torchvision:alexnet torchvision:squeezenet1_1 torchvision:resnet18 torchvision:mobilenet_v2
-    torchvision:mobilenet_v3_small torchvision:shufflenet_v2_x0_5 torchvision:mnasnet0_5 torchvision:googlenet
-    torchvision:inception_v3 torchvision:regnet_y_400mf torchvision:resnext50_32x4d
-    torchvision:efficientnet_b0 timm:skresnet18 timm:resnest14d timm:dla34 timm:tresnet_m timm:darknet17
-    timm:cs3darknet_focus_m timm:convnext_atto timm:cspresnet50 timm:cspresnext50 timm:ecaresnet26t
-    timm:ese_vovnet19b_dw timm:gcresnet33ts timm:gcresnext26ts timm:gernet_m timm:lcnet_035 timm:dpn48b
-    timm:hardcorenas_a timm:hgnetv2_b0 timm:darknetaa53 timm:ghostnet_050 timm:mobilenetv1_100
-    timm:mnasnet_050 timm:test_efficientnet timm:test_resnet timm:test_convnext timm:botnet26t_256
-    timm:bat_resnext26ts timm:ghostnetv2_100
-""".split()
+SAMPLE = {
+    "torchvision": """
+        alexnet squeezenet1_1 resnet18 mobilenet_v2 mobilenet_v3_small shufflenet_v2_x0_5 mnasnet0_5
+        googlenet inception_v3 regnet_y_400mf resnext50_32x4d efficientnet_b0
+    """,
+    "timm": """
+        skresnet18 resnest14d dla34 tresnet_m darknet17 cs3darknet_focus_m convnext_atto cspresnet50
+        cspresnext50 ecaresnet26t ese_vovnet19b_dw gcresnet33ts gcresnext26ts gernet_m lcnet_035 dpn48b
+        hardcorenas_a hgnetv2_b0 darknetaa53 ghostnet_050 mobilenetv1_100 mnasnet_050 test_efficientnet
+        test_resnet test_convnext botnet26t_256 bat_resnext26ts ghostnetv2_100
+    """,
+}  # of every kind, small ones
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", SAMPLE)
-def test_a_sample_of_classifiers_sees_what_gradients_reach(name):
-    agrees(*name.split(":"))
+@pytest.mark.parametrize(
+    ("library", "name"), [(library, name) for library in SAMPLE for name in SAMPLE[library].split()]
+)
+def test_a_sample_of_classifiers_sees_what_gradients_reach(library, name):
+    agrees(library, name)
 
 
 @pytest.mark.nightly

@@ -92,7 +92,8 @@ class Positive(TorchFunctionMode):
             out = func(*args, **kwargs)
         if not isinstance(out, Tensor) or not out.requires_grad or func is Tensor.requires_grad_:
             return out
-        if out.ndim < 3 or tuple(out.shape[-2:]) == (1, 1):  # it has looked at the whole map
+        pooled_tokens = out.ndim == 3 and 1 in out.shape[1:]
+        if out.ndim < 3 or tuple(out.shape[-2:]) == (1, 1) or pooled_tokens:  # it has looked at the whole map
             return torch.ones_like(out)
         return ones(out) if out.is_floating_point() and name not in ("detach", "register_hook") else out
 
