@@ -121,10 +121,11 @@ class EpochPass:
         }
 
     def restore(self, state: dict) -> None:
-        """From a checkpoint. Another number of processes gets other random numbers from here on."""
-        self.done = state["done"]
+        """From a checkpoint. Another number of processes gets other random numbers from here on, and may join the last
+        batch to the one before where the first run did not."""
+        self.done = min(state["done"], len(self.indices))
         if self.world.is_main:
-            self.sums.copy_(state["sums"])
+            self.sums[: self.done] = state["sums"][: self.done].to(self.device)
         if len(state["random"]) == self.world.size:
             self.random_state = state["random"][self.world.rank]
             self.generator.set_state(self.random_state["augmentation"])

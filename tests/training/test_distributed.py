@@ -17,7 +17,7 @@ from toys import toy
 
 from cnnlib.training import checkpoint, distributed, input_checks
 from cnnlib.training.distributed import World
-from cnnlib.training.epoch_pass import shuffled_batches
+from cnnlib.training.epoch_pass import EpochPass, shuffled_batches
 from cnnlib.training.evaluation import evaluate, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.recipe import Recipe
@@ -161,6 +161,20 @@ def test_shares_make_up_the_batch():
     assert sorted(map(len, shares)) == [5, 6, 6]
     assert sorted(torch.cat(shares).tolist()) == list(range(17))
     assert torch.equal(World().shard(whole), whole)
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
+def test_a_pass_of_some_processes_goes_on_with_others(first, second):
+    """90 images in batches of 4 leave 2: too few for two processes, so the last batches differ."""
+    recipe, cpu = Recipe(1, batch=4), torch.device("cpu")
+    passes = [EpochPass(toy(), recipe, World(0, size), cpu, 0) for size in (first, second)]
+    assert {len(part.indices) for part in passes} == {22, 23}
+    old, new = passes
+    state = {"done": 20, "sums": torch.ones_like(old.sums), "random": [old.random_state] * first}
+    new.restore(state)
+    assert new.done == 20 and new.sums.sum() == 40
+    learned, rest = torch.cat(old.indices[:20]), torch.cat(new.indices[20:])
+    assert sorted(torch.cat([learned, rest]).tolist()) == list(range(90))
 
 
 def test_no_process_is_left_with_one_image_or_none():
