@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import platform
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -124,3 +125,13 @@ def _copy(url: str, file, name: str) -> None:
                 bar.update(len(chunk))
     if size and file.tell() != size:
         raise OSError(f"it ended after {file.tell():,} of {size:,} bytes")
+
+
+def pinned() -> dict[str, str]:
+    """The variables that hold PyTorch to the instruction set which every x86 processor of the last ten years has.
+
+    Sums are rounded as the instruction set has it: with these, stored numbers come out the same everywhere. They have
+    to be set before torch is imported. Empty on other processors.
+    """
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    return {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"} if x86 else {}

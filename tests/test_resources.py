@@ -1,11 +1,12 @@
-"""Progress bars: there for somebody who watches, and nothing at all in outputs that are kept."""
+"""Progress bars, which outputs that are kept do not hold, and the pinned instruction set."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from cnnlib.resources import progress_bar
+from cnnlib.resources import pinned, progress_bar
 
 # tqdm takes a process with this module for a notebook's kernel.
 KERNEL = "import IPython, sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('kernel')\n"
@@ -40,3 +41,12 @@ def test_the_environment_turns_all_bars_off(monkeypatch, capsys):
     """Also where the bar would be shown: executed notebooks may have ipywidgets."""
     monkeypatch.setenv("TQDM_DISABLE", "1")
     assert shown(monkeypatch, capsys, delay=0) == ""
+
+
+def test_pinned_variables_hold_torch_to_one_instruction_set():
+    code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+    told = {**os.environ, **pinned()}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.split() == ["AVX2"] or not pinned()

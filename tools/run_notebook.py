@@ -15,6 +15,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from PIL import Image
 
+from cnnlib.resources import pinned
+
 SECONDS_PER_CELL = 600
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the same rounding everywhere, and two notebooks at once do not fight for cores
@@ -22,6 +24,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TQDM_DISABLE": "1",  # no progress bars in stored outputs
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    **pinned(),  # and the same rounding on every x86 processor
 }
 
 

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
+from cnnlib.resources import pinned  # knows no torch, which reads these variables once
+
 # One thread a process: two tests run at once, and threads that wait by spinning would slow both tenfold.
-os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **pinned()}
 
 import pytest  # noqa: E402
 from book import ROOT  # noqa: E402

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from cnnlib.cli import costs, evaluate, train
 from cnnlib.cli import grade as grading
 from cnnlib.cli.options import Parser, whole
+from cnnlib.resources import pinned
 
 
 def classify(args: argparse.Namespace) -> int:
@@ -32,18 +33,10 @@ def classify(args: argparse.Namespace) -> int:
     return 0
 
 
-# Sums are rounded as the instruction set has it: with this one, which every x86 processor of the last ten years has,
-# a stored run comes out the same everywhere. A second making does without, to show that verdicts do not hang on it.
-INSTRUCTIONS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-
-
 def run(args: argparse.Namespace) -> int:
     """Run an experiment, or go on with an interrupted one."""
-    if not args.second and platform.machine() in (
-        "x86_64",
-        "AMD64",
-    ):  # before torch is there, which reads them once
-        os.environ |= INSTRUCTIONS
+    if not args.second:  # a second making does without, to show that verdicts do not hang on it
+        os.environ |= pinned()  # before torch is there, which reads it once
     from cnnlib import experiments
 
     name = args.name + "-full" * args.full
@@ -81,8 +74,9 @@ def _findings() -> Iterator[tuple[bool, str]]:
             )
         else:
             yield True, f"full {name} is here"
-    for name, (_, trouble) in JAILS.items():
-        yield True, f"jail {name}: {trouble() or 'works'}"
+    faults = {name: trouble() for name, (_, trouble) in JAILS.items()}
+    for name, fault in faults.items():  # one that holds is enough for grading
+        yield "" in faults.values(), f"jail {name}: {fault or 'works'}"
 
 
 def doctor(args: argparse.Namespace) -> int:
