@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import address
@@ -64,6 +65,40 @@ def serve_mathjax(app):
         shutil.copyfile(source / file, target / file)
 
 
+# Figures
+
+
+class Numbered(nodes.General, nodes.Element):
+    """An output with its caption, as one figure that has a number and an address."""
+
+
+class Caption(nodes.General, nodes.Element):
+    """The lines below it."""
+
+
+def opening(tag):
+    return lambda self, node: self.body.append(self.starttag(node, tag))
+
+
+def closing(tag):
+    return lambda self, node: self.body.append(f"</{tag}>\n")
+
+
+KIND = re.compile("(Figure|Table): ")
+
+
+def number_figure(cell, paragraph, italic, kind, number):
+    """What the cell puts out and the paragraph below it become one figure: "Figure 3: …"."""
+    name = f"{kind.lower()}-{number}"
+    text = next(iter(italic.findall(nodes.Text)))
+    label = nodes.reference("", f"{kind} {number}", refuri=f"#{name}", classes=["figure-number"])
+    text.parent.replace(text, [label, nodes.Text(text.removeprefix(kind))])
+    paragraph.parent.remove(paragraph)
+    output = cell.children[-1]
+    cell.remove(output)
+    cell += Numbered("", output, Caption("", paragraph), ids=[name])
+
+
 # Text
 
 
@@ -84,7 +119,8 @@ def mark_callouts(app, doctree, docname):
 
 def mark_lines_around_figures(app, doctree, docname):
     """The italic line below a title tells facts; italics below an output begin its caption."""
-    for paragraph in doctree.findall(nodes.paragraph):
+    numbers = Counter()
+    for paragraph in list(doctree.findall(nodes.paragraph)):
         italic, before = first_words(paragraph), paragraph.previous_sibling()
         if not isinstance(italic, nodes.emphasis):
             continue
@@ -92,6 +128,9 @@ def mark_lines_around_figures(app, doctree, docname):
             paragraph["classes"].append("facts")
         elif isinstance(before, nodes.container) and "cell" in before["classes"]:
             paragraph["classes"].append("under-output")
+            if kind := KIND.match(italic.astext()):
+                numbers[kind[1]] += 1
+                number_figure(before, paragraph, italic, kind[1], numbers[kind[1]])
 
 
 NUMBER = re.compile(r"(?=.*\d)[\d.,:×x*+±%~≈^/() \u2009\u202f\u00a0−–-]*[\w%²³]{0,5}")
@@ -167,6 +206,11 @@ def mend_pages(app):
     templates.render = render_mended
 
 
+def page_for_lost_readers(app):
+    """404.html, which a server shows where there is no page."""
+    yield "404", {"site": address.site(repository(app))}, "404.html"
+
+
 def drop_unused_files(app, error):
     """The site carries no file that no page asks for."""
     static = Path(app.outdir) / "_static"
@@ -179,12 +223,15 @@ def setup(app):
     app.connect("config-inited", derive_addresses, priority=100)
     app.connect("builder-inited", mend_pages)
     app.add_node(nodes.image, override=True, html=(sized_image, lambda self, node: None))
+    app.add_node(Numbered, html=(opening("figure"), closing("figure")))
+    app.add_node(Caption, html=(opening("figcaption"), closing("figcaption")))
     app.add_search_language(finding.English)
     app.connect("source-read", link_pages_by_file)
     app.connect("doctree-read", finding.note_terms)
     app.connect("doctree-resolved", mark_callouts)
     app.connect("doctree-resolved", mark_lines_around_figures)
     app.connect("doctree-resolved", mark_table_cells)
+    app.connect("html-collect-pages", page_for_lost_readers)
     app.connect("html-page-context", trim_page, priority=900)
     app.connect("build-finished", drop_unused_files)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

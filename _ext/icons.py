@@ -10,6 +10,7 @@ LINES = {
     "angle-right": "M9 5l7 7-7 7",
     "arrow-up": "M12 20V4M5 11l7-7 7 7",
     "bars": "M3 6h18M3 12h18M3 18h18",
+    "chevron-down": "M5 9l7 7 7-7",
     "circle-half-stroke": "M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 3v18M12 8l6-2M12 13l9-2M12 18l7-1.5",
     "download": "M12 4v11M7 10.5l5 5 5-5M4 20h16",
     "expand": "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",

@@ -34,4 +34,11 @@ def texts_of_notebooks():
 def pages():
     """Names of the pages of the table of contents in order, without their ending."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *(file for part in toc["parts"] for file in below(part["chapters"]))]
+
+
+def below(entries):
+    """The files of entries of the table of contents, each followed by those of its sections."""
+    for entry in entries:
+        yield entry["file"]
+        yield from below(entry.get("sections", []))

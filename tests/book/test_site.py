@@ -1,5 +1,6 @@
 """The built site: no warning, every link and picture resolves, the addresses are right."""
 
+import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,6 +75,30 @@ def test_every_link_inside_the_site_resolves(built):
     assert broken(built) == []
 
 
+def test_a_lost_reader_gets_a_page_whose_links_are_made_from_the_books_address(site):
+    page = (site / "404.html").read_text(encoding="utf8")
+    assert f'<base href="{SITE}">' in page and "This page is not here" in page
+
+
+def test_a_sheet_stands_below_its_chapter_and_follows_it():
+    order = pages()
+    for sheet in (page for page in order if "/exercises/" in page):
+        assert order[order.index(sheet) - 1] == sheet.replace("exercises/", "")
+
+
+def test_figures_have_numbers_and_addresses(built):
+    """Every caption that says what it is stands in a figure, and they count from 1."""
+    for source in sources():
+        text = source.read_text(encoding="utf8")
+        page = built[source.relative_to(ROOT).with_suffix(".html").as_posix()]
+        for kind in ("figure", "table"):
+            told = len(re.findall(rf"^\*{kind.title()}: ", text, re.M))
+            found = sorted(
+                int(name.partition("-")[2]) for name in page.ids if re.fullmatch(rf"{kind}-\d+", name)
+            )
+            assert found == list(range(1, told + 1)), (source.name, kind)
+
+
 def test_broken_links_are_found(tmp_path):
     (tmp_path / "a.html").write_text('<a href="b.html#x">b</a><a href="gone.html">g</a><img src="gone.png">')
     (tmp_path / "b.html").write_text('<p id="y">Words</p><a href="a.html">a</a>')
@@ -118,7 +143,8 @@ def test_pages_describe_themselves(built):
 
 def test_the_site_links_to_itself_only_in_its_head(built):
     for name, page in built.items():
-        assert [link for link in page.links if link.startswith(SITE) and link != SITE + name] == [], name
+        own = {SITE + name, *[SITE] * (name == "404.html")}
+        assert [link for link in page.links if link.startswith(SITE) and link not in own] == [], name
 
 
 def test_no_page_asks_another_host(site, built):
