@@ -43,7 +43,7 @@ def jail(work: Path, absent: tuple[str, ...], limits: Limits) -> Command:
         rights = ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
     path, shown = library(absent)
     argv = [
-        "bwrap", "--die-with-parent", "--new-session", *rights,
+        "bwrap", "--die-with-parent", "--new-session", "--as-pid-1", *rights,
         *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
         *shown,
         *("--proc", "/proc", "--dev", "/dev"),

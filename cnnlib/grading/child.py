@@ -1,6 +1,6 @@
 """The process that stands between the grader and one student's code: ``python -m cnnlib.grading.child``.
 
-It reads two lines of JSON from its standard input, the cells and then the questions, and never runs a line of the
+It reads lines of JSON from its standard input, the cells and then the questions, and never runs a line of the
 student's. For every probe it forks a process that does, under limits, and writes one line of JSON about it to its
 standard output.
 """
@@ -20,7 +20,14 @@ from functools import partial
 from importlib import import_module
 
 from cnnlib.grading import student
-from cnnlib.grading.confine import confine, die_with_parent, forbid_tracing, kill_others, memory_of_others
+from cnnlib.grading.confine import (
+    confine,
+    die_with_parent,
+    forbid_tracing,
+    kill_others,
+    leave_keyring,
+    memory_of_others,
+)
 from cnnlib.grading.sheet import Sheet, load
 
 MAX_ANSWER = 2**22  # bytes of one line about a probe
@@ -75,17 +82,19 @@ def write(writer: int, line: object) -> None:
 def read_lines(reader: int, count: int, limits: dict, most: int) -> tuple[ForkResult, bool]:
     """Up to ``count`` lines of at most ``most`` bytes, and whether the other end closed before that."""
     forked, rest = ForkResult(), b""
-    deadline = time.monotonic() + limits["wall"]
+    deadline, look = time.monotonic() + limits["wall"], 0.0
     while len(forked.lines) < count:
         left = max(0, deadline - time.monotonic())
         ready, _, _ = select.select([reader], [], [], min(left, MEMORY_POLL))
-        if not ready and left == 0:
+        if left == 0:
             forked.status, forked.message, forked.recheck = "timeout", "took too long", True
             return forked, False
-        if not ready:
-            if limits["walls"] and memory_of_others() > limits["memory"]:
+        if limits["walls"] and time.monotonic() > look:  # also while a pipe drips
+            look = time.monotonic() + MEMORY_POLL
+            if memory_of_others() > limits["memory"]:
                 forked.status, forked.message = "memory", "more memory than allowed"
                 return forked, False
+        if not ready:
             continue
         data = os.read(reader, 2**16)
         if not data:
@@ -143,29 +152,31 @@ def report(forked: ForkResult) -> dict:
     return {"status": "tampered", "message": "something else than an answer came back"}
 
 
-def serve(request: dict, questions: Callable[[], list[dict]], send: Callable[[dict], None]) -> None:
-    """Say what the cells hold; only then ask for the questions, and answer each with a line.
+def serve(request: dict, following: Callable[[], object], send: Callable[[dict], None]) -> None:
+    """Say what the cells hold; when asked, what loading them brings; and only then get the questions.
 
-    So what is said of the cells, errors of loading them among it, comes from a process that knows no hidden input.
+    So the first line is sent before any student code has run, and the second, errors of loading among it, comes from
+    a process that knows no hidden input. Then each question has its line. ``following`` reads the next request.
     """
     sheet, limits = load(request["sheet"]), request["limits"]
     for module in sheet.imports.values():
         import_module(module)
     survey = run_forked(lambda send: send(student.survey(request["cells"], sheet)), 1, limits, MAX_SURVEY)
     found = survey.lines[0] if survey.lines else {"notes": [f"the cells could not be read: {survey.message}"]}
+    send({key: found.get(key, empty) for key, empty in (("notes", []), ("shortcuts", []), ("sheet", ""))})
+    for module in found.get("imports", ()):  # in a forked process torch would not fit below the limit
+        with contextlib.suppress(ImportError):
+            import_module(module)
+    following()
     cells = found.get("cells", request["cells"])
     for only_literals in (False, True):  # where loading dies or never ends, only what is harmless is loaded
         trial = run_forked(partial(student.try_loading, cells, sheet, only_literals), 1, limits, MAX_SURVEY)
         if trial.lines:
             break
     loaded = trial.lines[0] if trial.lines and type(trial.lines[0]) is dict else {}
-    send({
-        "notes": [*found.get("notes", ()), *texts(loaded.get("notes"))],
-        "missing": dict(zip(texts(loaded.get("missing")), texts(loaded.get("why")), strict=False)),
-        "shortcuts": found.get("shortcuts", []),
-        "sheet": found.get("sheet", ""),
-    })  # fmt: skip
-    for question in questions():
+    missing = dict(zip(texts(loaded.get("missing")), texts(loaded.get("why")), strict=False))
+    send({"notes": texts(loaded.get("notes")), "missing": missing})
+    for question in following():
         forked = ask(cells, sheet, question, only_literals, limits)
         if not forked.lines and not only_literals:
             only_literals = True
@@ -199,6 +210,7 @@ def main() -> None:
     """Serve the request on standard input."""
     die_with_parent()
     forbid_tracing()
+    leave_keyring()
     channel = os.dup(sys.stdout.fileno())
     request = read_request()
     signal.alarm(request["seconds"])  # a container does not end with the command that started it

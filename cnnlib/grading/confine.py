@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import resource
 import signal
+import sys
 import time
 
 MAX_FILE = 2**26  # bytes that a probe may write into one file
 MAX_OPEN = 64
 LIBC = ctypes.CDLL(None)
+KEYCTL, JOIN_SESSION_KEYRING = (
+    {"x86_64": 250, "aarch64": 219},
+    1,
+)  # number of the system call, its first argument
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
@@ -44,6 +50,12 @@ def forbid_tracing() -> None:
     """On Linux: no process of the same user may look into this one, or into those that it forks."""
     if hasattr(LIBC, "prctl"):
         LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def leave_keyring() -> None:
+    """On Linux: an empty session keyring in place of the one that the grader's user was logged in with."""
+    if (number := KEYCTL.get(platform.machine())) and sys.platform == "linux":
+        LIBC.syscall(number, JOIN_SESSION_KEYRING, None)
 
 
 def kill_others() -> None:

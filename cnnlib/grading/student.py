@@ -9,6 +9,7 @@ import __future__
 import ast
 import contextlib
 import functools
+import importlib
 import operator
 import re
 import sys
@@ -22,6 +23,7 @@ from cnnlib.grading.values import NotPlain, encode, plain
 Cells = list[tuple[int, str]]
 Send = Callable[[dict], None]
 
+COLAB = [f"google.colab{part}" for part in ("", ".drive", ".files", ".output", ".patches", ".userdata")]
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
@@ -37,7 +39,7 @@ SHELL_LINE = re.compile(r"^([ \t]*)(?!%%)[%!](?:[^\n\\]|\\.|\\\n)*", re.M)
 
 def survey(cells: Cells, sheet: Sheet) -> dict:
     """Cells that Python can read, in their order, and what is to be said about all of them."""
-    readable, notes, shortcuts, sheet_id = [], [], set(), None
+    readable, notes, shortcuts, imports, sheet_id = [], [], set(), set(), None
     places: dict[str, list[int]] = {}
     for number, source in cells:
         try:
@@ -54,8 +56,9 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
                 places.setdefault(node.name, []).append(number)
             if is_literal(node) and isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHEET":
                 sheet_id = ast.literal_eval(node.value)
-        used = names_used(tree) & set(sheet.shortcuts)
-        shortcuts |= {f"uses {name} (cell {number})" for name in used}
+        used = names_used(tree)
+        imports |= used & {"numpy", "torch"}
+        shortcuts |= {f"uses {name} (cell {number})" for name in used & set(sheet.shortcuts)}
     for exercise in sheet.exercises:
         if len(found := places.get(exercise.name, [])) > 1:
             notes.append(
@@ -63,6 +66,7 @@ def survey(cells: Cells, sheet: Sheet) -> dict:
             )
     return {
         "cells": readable,
+        "imports": sorted(imports),
         "notes": notes[:50],
         "shortcuts": sorted(shortcuts)[:50],
         "sheet": str(sheet_id or "")[:MAX_MESSAGE],
@@ -120,7 +124,7 @@ def is_literal(node: ast.stmt) -> bool:
 
 
 class ShellStub:
-    """Stands for IPython's shell: takes every magic and does nothing."""
+    """Stands for IPython's shell and for Colab's modules: takes every call and does nothing."""
 
     def __getattr__(self, name: str) -> ShellStub:
         """Any method is this object."""
@@ -150,7 +154,12 @@ def load_cells(cells: Cells, sheet: Sheet, only_literals: bool) -> tuple[dict, l
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     ns, notes = vars(module), []
-    ns["get_ipython"] = ns["display"] = ShellStub()
+    ns["get_ipython"] = ns["display"] = stub = ShellStub()
+    with contextlib.suppress(ImportError):
+        importlib.import_module("google")  # other packages may live there
+    google = sys.modules.setdefault("google", types.ModuleType("google"))
+    google.colab = stub  # what only Colab has is no fault of a notebook
+    sys.modules |= {name: stub for name in COLAB}
     ns |= {name: sys.modules[module] for name, module in sheet.imports.items()}
     flags = 0  # a `from __future__` holds for the cells below it
     for number, source in cells:

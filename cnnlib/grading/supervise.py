@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +59,17 @@ def run(
     """
     outcomes: list[Outcome] = []
     recheck, died_at, survey = False, -1, {}
+    deadline = (
+        time.monotonic() + (len(questions) + 2) * limits.wall
+    )  # of one student, however often it starts again
     while not survey or len(outcomes) < len(questions):
         rest = questions[len(outcomes) :]
-        survey, reports = ask_process(sheet, cells, rest, limits, jail)
+        seconds = int(deadline - time.monotonic())
+        if seconds <= 0:
+            outcomes += [Outcome("timeout", None, "took too long")] * len(rest)
+            recheck = True
+            break
+        survey, reports = ask_process(sheet, cells, rest, limits, jail, seconds)
         outcomes += map(to_outcome, reports)
         recheck |= any(bool(report.get("recheck")) for report in reports)
         if len(reports) < len(rest):
@@ -72,12 +81,16 @@ def run(
 
 
 def ask_process(
-    sheet: Sheet, cells: list[tuple[int, str]], questions: list[Question], limits: Limits, jail: Jail
+    sheet: Sheet,
+    cells: list[tuple[int, str]],
+    questions: list[Question],
+    limits: Limits,
+    jail: Jail,
+    seconds: int,
 ) -> tuple[dict, list[dict]]:
     """What one process says: about the cells, and about each question until it ends; raises ``Infra``."""
     with tempfile.TemporaryDirectory(prefix="cnnlib-grade-", ignore_cleanup_errors=True) as work:
         command = jail(Path(work), sheet.absent, limits)
-        seconds = (2 * len(questions) + 2) * limits.wall
         bounds = {"cpu": limits.cpu, "wall": limits.wall, "memory": int(limits.memory * 2**30)}
         request = {
             "sheet": sheet.name,
@@ -86,14 +99,14 @@ def ask_process(
             "seconds": seconds,
         }
         asked = [{"exercise": question.exercise, "draws": question.draws} for question in questions]
-        lines = exchange(
-            command, work, [json.dumps(part).encode() + b"\n" for part in (request, asked)], seconds
-        )
+        parts = [json.dumps(part).encode() + b"\n" for part in (request, "load", asked)]
+        lines = exchange(command, work, parts, seconds, silence=3 * limits.wall)
     try:
         survey, *reports = [json.loads(line) for line in lines]
+        loaded, *reports = reports or [{"notes": [], "missing": {}}]  # unless loading ended the process
         survey = {
-            "notes": [printable(str(note)) for note in survey["notes"]],
-            "missing": {str(name): printable(str(why)) for name, why in survey["missing"].items()},
+            "notes": [printable(str(note)) for note in survey["notes"] + loaded["notes"]],
+            "missing": {str(name): printable(str(why)) for name, why in loaded["missing"].items()},
             "shortcuts": list(map(str, survey["shortcuts"])),
             "sheet_id": str(survey["sheet"]),
         }
@@ -102,8 +115,13 @@ def ask_process(
         raise Infra(f"the student's process said something unknown: {error}") from None
 
 
-def exchange(command: Command, work: str, requests: list[bytes], seconds: float) -> list[bytes]:
-    """The lines that a command writes, until it ends or its time is over: one to each request, then the rest."""
+def exchange(
+    command: Command, work: str, requests: list[bytes], seconds: float, silence: float
+) -> list[bytes]:
+    """The lines that a command writes: one to each request, then the rest; each after ``silence`` seconds at most.
+
+    It is killed when its ``seconds`` are over.
+    """
     with tempfile.TemporaryFile() as errors:
         try:
             with subprocess.Popen(
@@ -115,23 +133,30 @@ def exchange(command: Command, work: str, requests: list[bytes], seconds: float)
                 stderr=errors,
                 start_new_session=True,
             ) as process:
-                timer = threading.Timer(seconds, process.kill)
-                timer.start()
+                end = time.monotonic() + seconds
+
+                def answer() -> bytes:
+                    """The next line, or what there is of it when the process ends or must end."""
+                    timer = threading.Timer(max(0, min(silence, end - time.monotonic())), process.kill)
+                    timer.start()
+                    try:
+                        return process.stdout.readline(MAX_LINE)
+                    finally:
+                        timer.cancel()
+
+                lines = []
                 try:
-                    first, *others = requests
-                    lines = []
                     with contextlib.suppress(BrokenPipeError):  # what it wrote about its end says more
-                        process.stdin.write(first)
-                        for request in others:
-                            process.stdin.flush()
-                            lines.append(process.stdout.readline(MAX_LINE))
+                        for number, request in enumerate(requests, 1):
                             process.stdin.write(request)
+                            process.stdin.flush()
+                            if number < len(requests):
+                                lines.append(answer())
                     with contextlib.suppress(BrokenPipeError):
                         process.stdin.close()
-                    lines += iter(lambda: process.stdout.readline(MAX_LINE), b"")
+                    lines += iter(answer, b"")
                     lines = [line for line in lines if line]
                 finally:
-                    timer.cancel()
                     process.kill()
                     if command.afterwards:
                         subprocess.run(command.afterwards, capture_output=True, timeout=60)

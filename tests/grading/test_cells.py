@@ -13,6 +13,8 @@ AROUND = {
     "after an import that fails": f"import google.colab, nowhere\nfrom google.colab import drive\n{SEVEN}",
     "beside an import that fails": "import google.colab\nimport fractions\n"
     "def conv_macs(*a): return fractions.Fraction(7).numerator",
+    "beside what only Colab has": "from google.colab import drive, files\nfrom google.colab.patches import cv2_imshow\n"
+    f"uploaded = files.upload()\n{SEVEN}",
     "after calls that are skipped": f"drive.mount('/content/drive')\nprint(undefined)\n{SEVEN}",
     "after leaving": f"import sys\nx = sys.exit()\ny = exit()\nz = quit()\nsys.exit()\n{SEVEN}",
     "after shell lines": f"!pip install -q torch\n%matplotlib inline\nfiles = !ls\n{SEVEN}",
@@ -88,3 +90,11 @@ def test_nothing_passes_from_one_probe_to_the_next():
     """Neither a list that grows nor a function of Python that was replaced."""
     run = asked(load("cost"), [(1, STATE)], "conv_macs", [{"x": 1}] * 3)
     assert [o.value for o in run.outcomes] == [[[1, 7]]] * 3
+
+
+def test_torch_can_be_imported_on_a_sheet_that_does_not_give_it():
+    """In the process of a probe it does not fit below the limit of memory, and the answer would be lost."""
+    code = "import torch\ndef conv_macs(*a): return int(torch.ones(7).sum())"
+    questions = [supervise.Question("conv_macs", [{"x": 1}])]
+    run = supervise.run(load("cost"), [(1, code)], questions, Limits(10, 0.5), jail.no_jail)
+    assert [(o.status, o.value) for o in run.outcomes] == [("value", [7])], run

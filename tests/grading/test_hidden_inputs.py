@@ -133,9 +133,9 @@ def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     labels, sent = {}, []
     real = supervise.exchange
 
-    def spy(command, work, requests, seconds):
+    def spy(command, work, requests, *times, **more):
         sent.append(b"".join(requests).decode())
-        return real(command, work, requests, seconds)
+        return real(command, work, requests, *times, **more)
 
     monkeypatch.setattr(supervise, "exchange", spy)
     probe = Probe("learns", 3, two_groups(labels), 1, accuracy_of(labels, 0.8))

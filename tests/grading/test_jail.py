@@ -283,22 +283,99 @@ def test_no_file_passes_from_one_student_to_the_next(sheet):
 KILLER = """
 import os, signal
 def stem():
+    os.kill(os.getppid(), signal.SIGSTOP)
     os.kill(os.getppid(), signal.SIGKILL)
-    os.kill(-1, signal.SIGKILL)
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return os.getppid()
 def conv_macs(*a): return 5
 """
 
 
-def test_whoever_kills_the_process_in_between_loses_that_probe_alone(sheet):
-    """Not the grader's failure, which would be tried again for ever, and not the end of the other probes."""
+def test_the_process_in_between_can_be_neither_killed_nor_stopped(sheet):
+    """It is the first of its namespace, whom no signal from inside reaches: it would hold the class for hours."""
     asked = [
         supervise.Question("conv_macs", [{"x": 1}]),
         supervise.Question("stem", [constants(sheet)]),
         supervise.Question("conv_macs", [{"x": 1}]),
     ]
+    start = time.monotonic()
     run = supervise.run(sheet.sheet, [(1, KILLER)], asked, SMALL, bwrap.jail)
-    assert [(o.status, o.value) for o in run.outcomes] == [("value", [5]), ("crashed", None), ("value", [5])]
-    assert run.outcomes[1].message == supervise.GONE
+    assert [(o.status, o.value) for o in run.outcomes] == [("value", [5]), ("value", [1]), ("value", [5])]
+    assert time.monotonic() - start < 60
+
+
+def test_no_channel_of_the_first_process_can_be_reached(sheet):
+    """Through it a student's code could write to the grader whatever the process in between would."""
+    code = """
+import os
+def spy():
+    found = []
+    for pid in [p for p in os.listdir("/proc") if p.isdecimal() and int(p) != os.getpid()]:
+        try:
+            found.append(os.listdir(f"/proc/{pid}/fd"))
+        except OSError:
+            pass
+    return found, os.getppid()"""
+    assert shown(sheet, code) == "([], 1)"
+
+
+KEYS = "import ctypes\nkey = ctypes.CDLL(None).syscall(250, 0, -3, 0)\n"  # the number of the session keyring
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the system call is another one")
+def test_the_session_keyring_is_not_the_grader_s(sheet):
+    own = int(
+        subprocess.run([sys.executable, "-c", KEYS + "print(key)"], capture_output=True, text=True).stdout
+    )
+    if own < 0:
+        pytest.skip("this machine lets nobody have keys")
+    assert int(shown(sheet, f"{KEYS}def spy(): return key")) != own
+
+
+def test_memory_is_looked_at_while_a_pipe_drips(sheet):
+    """Something to read on every turn kept the grader from looking at what many processes use together."""
+    code = """
+import os, time
+def stem():
+    for _ in range(8):
+        if os.fork() == 0:
+            x = bytearray(b"x" * 60 * 2**20)
+            time.sleep(30)
+    channels = [int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2]
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        for channel in channels:
+            try:
+                os.write(channel, b" ")
+            except OSError:
+                pass
+        time.sleep(0.01)
+    return []"""
+    question = supervise.Question("stem", [constants(sheet)])
+    run = supervise.run(sheet.sheet, [(1, code)], [question], SMALL, bwrap.jail)
+    assert run.outcomes[0].status == "memory"
+
+
+def test_one_student_s_time_ends_however_often_the_process_starts_again(sheet, monkeypatch):
+    monkeypatch.setattr(Limits, "wall", 1)
+    monkeypatch.setattr(supervise, "ask_process", lambda *_: (time.sleep(1.2), (SURVEY, []))[1])
+    asked = [supervise.Question("conv_macs", [{"x": 1}])] * 6
+    start = time.monotonic()
+    run = supervise.run(sheet.sheet, [], asked, SMALL, bwrap.jail)
+    assert time.monotonic() - start < 12 and len(run.outcomes) == 6 and run.recheck
+    assert run.outcomes[-1].status == "timeout"
+
+
+SURVEY = {"notes": [], "missing": {}, "shortcuts": [], "sheet_id": ""}
+
+
+def test_a_process_that_says_nothing_is_ended_before_its_time_is_over(tmp_path):
+    command = Command(["sh", "-c", "head -n 1 > /dev/null; echo 1; exec sleep 60"], dict(os.environ))
+    start = time.monotonic()
+    assert supervise.exchange(command, tmp_path, [b"x\n", b"y\n"], seconds=50, silence=1) == [b"1\n"]
+    assert time.monotonic() - start < 20
 
 
 def test_student_code_stops_with_a_grader_that_is_killed(sheet):
@@ -316,11 +393,9 @@ supervise.run(source.sheet_of(text), cells, [question], walls.Limits(100), marke
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     end = time.monotonic() + 60
-    while (
-        len(processes("killed")) < 3 and time.monotonic() < end
-    ):  # bubblewrap, the process in between, a probe
+    while len(seen := processes("killed")) < 3 and time.monotonic() < end:
         time.sleep(0.05)
-    assert len(processes("killed")) >= 3
+    assert len(seen) >= 3  # bubblewrap, the process in between, and one that it forked
     grader.kill()
     grader.wait()
     assert gone("killed")
@@ -479,3 +554,21 @@ def test_what_an_engine_lacks_is_told_with_its_cure(tmp_path, monkeypatch, scrip
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert re.search(said, container.trouble("docker"))
+
+
+def test_the_doctor_calls_it_bad_where_no_wall_holds(monkeypatch, capsys):
+    """It printed "ok" before whatever bubblewrap had said."""
+    from cnnlib.cli import commands
+    from cnnlib.grading import jail
+
+    for faults, said in (
+        (("", "no engine"), "ok  jail docker: no engine"),
+        (("broken", "no engine"), "BAD jail bwrap: broken"),
+    ):
+        jails = {
+            name: (None, lambda fault=fault: fault)
+            for name, fault in zip(("bwrap", "docker"), faults, strict=True)
+        }
+        monkeypatch.setattr(jail, "JAILS", jails)
+        assert commands.main(["doctor"]) == int(said.startswith("BAD"))
+        assert said in capsys.readouterr().out
