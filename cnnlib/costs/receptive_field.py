@@ -21,6 +21,7 @@ from cnnlib.costs.places import (
     LOST,
     UNIFORM,
     Axes,
+    Entry,
     Unknown,
     axes_of,
     depends,
@@ -38,7 +39,7 @@ def each(value: object, n: int) -> Sequence[int]:
     return value * n if len(value) == 1 else value
 
 
-def windows(axes: Axes, kernel, stride, pad, dilation) -> Axes:
+def windows(axes: Sequence[Entry], kernel, stride, pad, dilation) -> Axes:
     """Behind windows that slide along the last axes."""
     found = list(axes)
     for i in range(-len(kernel), 0):
@@ -56,10 +57,10 @@ def conv(args: Sequence, out: Tensor) -> Axes:
     if axes[-n - 1]:
         axes = mixed(axes, x.shape, {len(axes) - n - 1})
     stride, pad, dilation = each(stride, n), each(pad, n), each(dilation, n)
-    if depends(weight):
+    if getattr(weight, "_cnnlib_axes", None):  # a weight that depends on the image
         return lost(args, out)
     if not transposed:
-        return windows(tuple(axes), kernel, stride, pad, dilation)
+        return windows(axes, kernel, stride, pad, dilation)
     spans = tuple(
         resampled(e, Fraction(p - (k - 1) * d, st), Fraction(p, st), Fraction(1, st))
         for e, k, st, p, d in zip(axes[-n:], kernel, stride, pad, dilation, strict=True)

@@ -191,7 +191,8 @@ def agrees(library, name):
     if told is None:
         return
     sides = (told, told) if isinstance(told, int) else told
-    assert positive_copy.field(net, image[0], max(sides)) == sides
+    # VGG's head of timm is a window of 7 units, which needs a map that is as large.
+    assert positive_copy.field(net, image[0], max(sides), 256 if name.startswith("vgg") else 128) == sides
 
 
 def test_the_witness_finds_a_field_that_is_too_small(monkeypatch):

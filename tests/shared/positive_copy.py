@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-SHORT, LARGEST = 128, 10_000  # pixels; a map of 32 times fewer has units enough
+LARGEST = 10_000  # pixels
 PASSED_ON = frozenset((
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "sigmoid", "tanh",
     "hardtanh", "hardswish", "hardsigmoid", "prelu", "batch_norm", "layer_norm", "group_norm", "instance_norm",
@@ -98,9 +98,9 @@ class Positive(TorchFunctionMode):
         return ones(out) if out.is_floating_point() and name not in ("detach", "register_hook") else out
 
 
-def _along(net, axis: int, side: int, c: int) -> tuple[int, int, int]:
+def _along(net, axis: int, side: int, c: int, short: int) -> tuple[int, int, int]:
     """First and last pixel along ``axis`` of an image of ``side`` pixels there that move the middle unit."""
-    sides = [SHORT, SHORT]
+    sides = [short, short]
     sides[axis] = side
     x = torch.ones(1, c, *sides, requires_grad=True)
     mode = Positive()
@@ -116,8 +116,11 @@ def _along(net, axis: int, side: int, c: int) -> tuple[int, int, int]:
     return int(hit[0]), int(hit[-1])
 
 
-def field(net, c: int = 3, guess: int = 200) -> tuple[int, int]:
-    """Height and width in pixels of what the middle unit of the last map sees. ``net`` may have no numbers."""
+def field(net, c: int = 3, guess: int = 200, short: int = 128) -> tuple[int, int]:
+    """Height and width in pixels of what the middle unit of the last map sees. ``net`` may have no numbers.
+
+    ``short``: pixels of the image along the other axis; its last map needs units enough.
+    """
     net = copy.deepcopy(net).eval().requires_grad_(False)
     if any(p.is_meta for p in net.parameters()):
         net.to_empty(device="cpu")
@@ -125,9 +128,9 @@ def field(net, c: int = 3, guess: int = 200) -> tuple[int, int]:
             tensor.fill_(1)
     found = []
     for axis in (0, 1):
-        side = -(-(guess + 2 * SHORT) // SHORT) * SHORT
+        side = -(-(guess + 2 * short) // short) * short
         while True:
-            low, high = _along(net, axis, side, c)
+            low, high = _along(net, axis, side, c, short)
             if low > 0 and high < side - 1:
                 break
             side *= 2
