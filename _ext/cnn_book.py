@@ -228,6 +228,7 @@ def setup(app):
     app.add_search_language(finding.English)
     app.connect("source-read", link_pages_by_file)
     app.connect("doctree-read", finding.note_terms)
+    app.connect("doctree-read", finding.offer_terms)
     app.connect("doctree-resolved", mark_callouts)
     app.connect("doctree-resolved", mark_lines_around_figures)
     app.connect("doctree-resolved", mark_table_cells)

@@ -70,3 +70,11 @@ def note_terms(app, doctree):
             for kind, words, *rest in index["entries"]
             if spelled(words) != words.lower()
         ]
+
+
+def offer_terms(app, doctree):
+    """Links from other pages may lead to a term, as they do to a heading; a term that is not there is still told."""
+    places = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for node in doctree.findall(lambda node: isinstance(node, nodes.term | nodes.paragraph)):
+        for name in node["ids"]:
+            places[name] = (node.line, name, node.astext())
