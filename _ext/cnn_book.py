@@ -150,13 +150,14 @@ def mark_table_cells(app, doctree, docname):
 
 
 def sized_image(self, node):
-    """A picture says how large it is, so that the text below it stands where it will stay."""
+    """A picture says how large it is, so that the text below it stays where it is; all but the first load in time."""
     source = Path(self.builder.srcdir) / node["uri"]
     type(self).visit_image(self, node)
     size = get_image_size(str(source))
-    if size:
-        tag = self.body.pop()
-        self.body.append(tag.replace("<img ", '<img width="{}" height="{}" '.format(*size), 1))
+    more = 'width="{}" height="{}" '.format(*size) if size else ""
+    if node is not next(self.document.findall(nodes.image)):
+        more += 'loading="lazy" '
+    self.body.append(self.body.pop().replace("<img ", f"<img {more}", 1))
 
 
 # Pages

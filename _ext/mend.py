@@ -19,6 +19,10 @@ LATER_VIEWPORTS = re.compile(
 LABEL_OVER_TEXT = [
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="[^"]*"'), r"\1"),
     (re.compile(r'<summary aria-label="[^"]*">'), "<summary>"),
+    (
+        re.compile(r'<summary>(?=<span class="toctree-toggle")'),
+        '<summary aria-label="Exercises of this chapter">',
+    ),
 ]
 # The corner of a table with a head on both sides: a header of nothing.
 EMPTY_HEADER = re.compile(r"<th\b[^>]*>(?:<p></p>)?</th>")

@@ -1,4 +1,4 @@
-"""The receptive field by experiment: send a gradient back from one unit and count the pixels it reaches.
+"""The receptive field by experiment: send a gradient back from one unit and take the span of the pixels it reaches.
 
 No formula for windows is used here, so that it is a second witness for the one in ``shapes.py``. Each
 operation of the network is replaced while it runs. All weights are positive and equal, so that nothing

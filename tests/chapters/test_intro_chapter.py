@@ -31,7 +31,7 @@ def trained_by_the_page(change=("", "")):
         "F": F, "PiecewiseLinear": PiecewiseLinear, "datasets": datasets, "nn": nn, "seeded": seeded, "torch": torch,
     }  # fmt: skip
     loop = cell_with("loss.backward()").replace("range(5)", "range(1)").replace("/ 79) / 5)", "/ 79))")
-    for source in (cell_with("def two_windows"), cell_with("def batches"), loop.replace(*change)):
+    for source in (cell_with("def two_windows"), cell_with("def batches_of"), loop.replace(*change)):
         exec(source, names)
     return names
 
