@@ -14,6 +14,8 @@ META = torch.device("meta")
 _STAYS = frozenset(
     getattr(Tensor, name) for name in ("cpu", "cuda", "xpu", "ipu", "pin_memory") if hasattr(Tensor, name)
 )
+# Numbers of these, drawn on the CPU by name and few, decide what runs: which paths to drop, say. They are drawn.
+_DRAWS = frozenset((torch.rand, torch.randn, torch.randint, torch.randperm))
 
 
 def _device(value: object) -> bool:
@@ -32,6 +34,10 @@ class MetaDevice(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _STAYS:
             return args[0]
+        if func in _DRAWS and str(kwargs.get("device")) == "cpu":
+            drawn = func(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
+            if drawn.ndim < 2:
+                return drawn
         if kwargs.get("device") is not None or kwargs.get("generator") is not None:
             kwargs = {**kwargs, "device": META} if "device" in kwargs else dict(kwargs)
             kwargs.pop("generator", None)  # none makes numbers there, so that its state stays as it is

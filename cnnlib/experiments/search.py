@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 
-LADDER = tuple(float(f"{digit}e{power}") for power in range(-7, 3) for digit in (1, 3))  # half decades
+LADDER = tuple(float(f"{digit}e{power}") for power in range(-7, 6) for digit in (1, 3))  # half decades
 SEEDS = 3
 VALIDATION = 500  # images: the last ones of the training part
 FURTHEST = 4  # steps that the grid may grow to one side

@@ -23,11 +23,11 @@ from cnnlib.training.recipe import Recipe
 
 
 def images():
-    """40 to learn from, 500 to choose the rate by, 24 to judge."""
-    draw, count = torch.Generator().manual_seed(0), 40 + search.VALIDATION
+    """200 to learn from, 500 to choose the rate by, 24 to judge."""
+    draw, count = torch.Generator().manual_seed(0), 200 + search.VALIDATION
     y = torch.arange(count) % 2
     x = torch.rand(count, 1, 4, 4, generator=draw) * 0.5
-    x[y == 1] += 0.3
+    x[y == 1] += 0.5
     return Images(x, y, ("dark", "bright")), Images(x[:24], y[:24], ("dark", "bright"))
 
 
@@ -40,7 +40,7 @@ def deep():
 
 
 TINY = Experiment(
-    "Is it deep?", images, 40, {"linear": Side(linear), "deep": Side(deep)}, (("deep", "linear"),),
+    "Is it deep?", images, 200, {"linear": Side(linear), "deep": Side(deep)}, (("deep", "linear"),),
     Recipe(epochs=2, batch=8), rates=(0.03, 0.1, 0.3),
 )  # fmt: skip
 
@@ -85,11 +85,11 @@ def test_the_search_sees_neither_training_nor_test_images(tiny):
     one = job.Job(TINY, "linear", 2, 0.1, 0, True, torch.device("cpu"))
     learn, held_out = one.images()
     _, judge = replace(one, search=False).images()
-    assert (len(learn), len(held_out), len(judge)) == (40, 500, 24)
+    assert (len(learn), len(held_out), len(judge)) == (200, 500, 24)
     seen = {x.numpy().tobytes() for x in learn.x}
     assert not seen & {x.numpy().tobytes() for x in held_out.x}
-    with pytest.raises(ValueError, match="images=60: of 540 training images 500 choose the rate"):
-        replace(one, experiment=replace(TINY, images=60)).images()
+    with pytest.raises(ValueError, match="images=220: of 700 training images 500 choose the rate"):
+        replace(one, experiment=replace(TINY, images=220)).images()
 
 
 def test_a_second_making_has_other_seeds_and_a_search_of_its_own(tmp_path, tiny):
@@ -162,7 +162,7 @@ def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monke
 
     def stops(*args):
         count.append(args[0].label)
-        if len(count) == 40:
+        if len(count) == 25:
             raise KeyboardInterrupt
         return real(*args)
 
@@ -174,7 +174,7 @@ def test_a_side_that_comes_in_leaves_the_others_their_runs(tmp_path, tiny, monke
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
     tried = len({e["peak"] for e in record["search"]})
     assert count[100:].count("again") == 3 * tried + 5 and len(record["runs"]) == 15
-    assert len(count[100:]) == 3 * 3 * tried + 15 - 39
+    assert len(count[100:]) == 3 * 3 * tried + 15 - 24
 
 
 def test_several_processes_make_the_same_record(tmp_path, tiny):
@@ -229,7 +229,7 @@ def test_equal_macs_give_each_side_its_own_epochs(tmp_path, tiny, monkeypatch):
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
     assert record["sides"]["linear"]["epochs"] == 2 and record["sides"]["deep"]["epochs"] == 0.44
     budgets = [side["budget_macs"] for side in record["sides"].values()]
-    assert budgets == [3 * 40 * 2 * 32, round(3 * 40 * 0.44 * 144)] and max(budgets) < 1.05 * min(budgets)
+    assert budgets == [3 * 200 * 2 * 32, round(3 * 200 * 0.44 * 144)] and max(budgets) < 1.05 * min(budgets)
     assert {run["net"]: len(run["rows"]) for run in record["runs"]} == {"linear": 2, "deep": 1}
 
 
@@ -272,7 +272,11 @@ def test_unknown_experiments_and_few_seeds_are_refused(tiny):
 
 
 def test_a_rate_that_diverges_is_noted_and_not_chosen(tmp_path, tiny, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, tiny, replace(TINY, sides=TINY.sides | {"deep": Side(explosive)}))
+    monkeypatch.setitem(
+        EXPERIMENTS,
+        tiny,
+        replace(TINY, sides=TINY.sides | {"deep": Side(explosive)}, rates=(0.03, 0.1, 30.0)),
+    )
     record = json.loads(runs.run(tiny, root=tmp_path).read_text())
     values = search.values(record["search"], "deep")
     assert None in values[30.0] and None not in values[record["rates"]["deep"]]

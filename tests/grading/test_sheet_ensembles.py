@@ -135,4 +135,5 @@ def test_the_judge_says_what_a_tensor_must_be():
     good = np.full((3, 30, 10), 0.1)
     assert sheet.members(good, None, case) == "" and "asked for" in sheet.differ(good, None, case)
     assert "no probabilities" in sheet.members(good * np.nan, None, case)
-    assert "members" in sheet.members(good[:2], None, case) and "tensor" in sheet.members([1], None, case)
+    assert "members" in sheet.members(good[:2], None, case) and "[1]" in sheet.members([1], None, case)
+    assert "a tensor is needed" in sheet.members("none", None, case)

@@ -47,7 +47,7 @@ def net(request):
 def test_every_parameter_gets_a_gradient(net):
     torch.manual_seed(0)
     if net.name.startswith("fractalnet"):
-        net.drop_path.whole = 0.0  # its steps leave columns out; so would those of stochastic depth
+        net.drop_path.p_global = 0.0  # its steps leave columns out; so would those of stochastic depth
         net.drop_path.rate = 0.0
     for module in net.modules():
         if hasattr(module, "keep"):
