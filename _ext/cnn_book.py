@@ -126,7 +126,9 @@ def mark_lines_around_figures(app, doctree, docname):
             continue
         if isinstance(before, nodes.title) and italic.astext() == paragraph.astext():
             paragraph["classes"].append("facts")
-        elif isinstance(before, nodes.container) and "cell" in before["classes"]:
+        elif isinstance(before, nodes.table) or (
+            isinstance(before, nodes.container) and "cell" in before["classes"]
+        ):
             paragraph["classes"].append("under-output")
             if kind := KIND.match(italic.astext()):
                 numbers[kind[1]] += 1
