@@ -37,8 +37,7 @@ def jail(work: Path, absent: tuple[str, ...], limits: Limits) -> Command:
         drop = ["--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         inside = ["setpriv", f"--reuid={user}", f"--regid={user}", *drop, *inside]
         rights = ["--cap-drop", "ALL"]
-        # setpriv needs three of them, and drops all; by the fourth bubblewrap, as it ends, may end a student's process.
-        for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"):
+        for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):  # setpriv needs them, and drops them
             rights += ["--cap-add", right]
     else:
         rights = ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
