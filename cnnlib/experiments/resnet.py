@@ -1,4 +1,4 @@
-"""Depth with shortcuts and without, and three kinds of shortcut."""
+"""Depth with shortcuts and without, depth that helps, and three kinds of shortcut."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from cnnlib.training import Recipe
 
 def _bare(name: str) -> nn.Module:
     return without_norm(models.build(name))
+
+
+def _narrow(depth: int) -> nn.Module:
+    """Widths 4-8-16, so narrow that a shallow network cannot fit the images in ten passes."""
+    block = resnet.residual(resnet.basic, resnet.option_a)
+    return resnet.cifar(resnet.three_stages(depth, block, width=4), num_classes=10, in_channels=1)
 
 
 def _fourteen(shortcut: resnet.Shortcut) -> nn.Module:
@@ -39,6 +45,17 @@ EXPERIMENTS = {
         rates=(0.01, 0.03, 0.1),
         unequal="the question is what more layers bring; both sides see the same images equally often",
         metric=TRAINING_ERROR,  # the question is whether it can be trained at all
+    ),
+    "resnet-depth": Experiment(
+        "Residual networks so narrow that few layers cannot fit the images: do more layers fit them better?",
+        fashion_14,
+        4500,
+        {f"residual {n}": Side(partial(_narrow, n)) for n in (8, 20, 32)},
+        (("residual 20", "residual 8"), ("residual 32", "residual 20"), ("residual 32", "residual 8")),
+        Recipe(epochs=10, batch=32, decay=1e-4),
+        rates=(0.03, 0.1, 0.3),
+        unequal="the question is what more layers bring; all sides see the same images equally often",
+        metric=TRAINING_ERROR,  # as in resnet-degradation, which it continues
     ),
     "resnet-shortcuts": Experiment(
         "Where shapes differ, or everywhere: does a shortcut that learns beat one that fills up with zeros?",
