@@ -45,11 +45,29 @@ def test_not_attempted(capsys, code):
 
 def test_an_error_says_where_and_what(capsys):
     out = said(capsys, "def conv_out(n, kernel, *rest):\n    return 1 / 0")
-    assert (
-        out == "conv_out: error on conv_out(n=7, kernel=3, stride=2): ZeroDivisionError: division by zero\n"
-    )
+    assert out == "conv_out: error on conv_out(7, 3, 2): ZeroDivisionError: division by zero\n"
     assert said(capsys, "conv_out = 3").startswith("conv_out: error. conv_out is not a function")
     assert "SystemExit" in said(capsys, "def conv_out(*a):\n    raise SystemExit")
+
+
+def test_a_call_is_shown_with_the_names_that_the_student_chose(capsys):
+    renamed = "def conv_out(size, k, s=1, p=0, d=1):\n    return size"
+    assert "conv_out(size=7, k=3, s=2) returns 7: " in said(capsys, renamed)
+    assert "conv_out(7, 3, 2) returns 7: " in said(capsys, "conv_out = lambda *a: a[0]")
+
+
+def test_a_call_shows_what_the_function_got_and_gave_and_nothing_of_the_check(capsys):
+    """Tensors as they can be typed, large ones and objects by their kind; no value that the check made itself."""
+    code = "def batch_norm(x, g, b, m, v, training, eps):\n    return x, m, v"
+    out = said(capsys, code, "batch_norm")
+    assert "batch_norm(x=torch.tensor([[[[1.0]]], [[[3.0]]]]), g=torch.tensor([1.0])" in out
+    assert "training=True, eps=0.0)" in out and "what" not in out
+    out = said(capsys, "def fit(net, pictures, y):\n    pass", "fit")
+    assert "fit(net=<Sequential>, pictures=<tensor 256×1×8×8>, y=<tensor 256>)" in out
+    out = said(
+        capsys, "from torch import nn\ndef make_block(a, b, s):\n    return nn.Conv2d(a, b, 1)", "make_block"
+    )
+    assert "make_block(a=2, b=3, s=2): " in out
 
 
 def test_other_types_are_named(capsys):
