@@ -4,7 +4,7 @@ import re
 
 from book import ROOT
 
-TAGS = {"hide-input", "hide-output", "remove-cell", "nbval-ignore-output", "nbval-skip"}
+TAGS = {"hide-cell", "hide-input", "hide-output", "remove-cell", "nbval-ignore-output", "nbval-skip"}
 IGNORED = {"nbval-ignore-output", "nbval-skip"}
 LONGEST_LINE, MOST_LINES = 76, 12
 HOMES = r"(?<![\w.])/(?:home|root|Users|tmp|private|var/folders)/\w|[A-Z]:\\+Users"
