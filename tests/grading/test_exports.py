@@ -46,15 +46,15 @@ def test_names_that_fit_no_file_are_refused(new_folder, capsys):
 
 def test_a_forgotten_variant_is_noticed(new_folder, solved, capsys):
     """Right answers to the class's own constants would score as wrong ones to the book's."""
-    private = json.loads(json.dumps(solved()).replace("cost/1", "cost/1/2027"))
+    private = json.loads(json.dumps(solved()).replace("cost/2", "cost/2/2027"))
     for name, nb in (("ada", private), ("bob", private), ("eve", solved())):
         new_folder.put(f"{name}.ipynb", nb)
     assert new_folder.grade(*DOOR) == 2
-    assert "2 of 3 files say that they are cost/1/2027: add --variant 2027" in capsys.readouterr().err
+    assert "2 of 3 files say that they are cost/2/2027: add --variant 2027" in capsys.readouterr().err
     assert new_folder.results() == {}
     new_folder.put("bob.ipynb", solved())
     assert new_folder.grade(*DOOR) == 0  # one alone is pointed out in its row
-    assert "says it is sheet cost/1/2027, not cost/1" in new_folder.rows()["ada"]["review"]
+    assert "says it is sheet cost/2/2027, not cost/2" in new_folder.rows()["ada"]["review"]
 
 
 # Names and dates

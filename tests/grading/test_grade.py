@@ -60,7 +60,7 @@ def graded(folder, solved, sheet):
         )
     other = solved()
     for cell in other["cells"]:
-        cell["source"] = cell["source"].replace('SHEET = "cost/1"', 'SHEET = "vgg/2"')
+        cell["source"] = cell["source"].replace('SHEET = "cost/2"', 'SHEET = "vgg/2"')
     shortcut = solved(conv_macs="from cnnlib.shapes import out_size\ndef conv_macs(*a): return 1")
     files = {
         "Copy of ada.ipynb": colab,
@@ -122,7 +122,7 @@ def test_the_last_definition_wins_and_is_noted(graded):
 def test_instructors_are_told_what_to_look_at(graded):
     rows = graded.rows()
     assert "uses out_size (cell" in rows["shortcut"]["review"]
-    assert "says it is sheet vgg/2, not cost/1" in rows["other"]["review"]
+    assert "says it is sheet vgg/2, not cost/2" in rows["other"]["review"]
     assert "same file as twin" in rows["'=cmd|'"]["review"]
     assert "not in the roster" in rows["'=cmd|'"]["review"]
     assert rows["zoe"] | {"name": "Zoë", "status": "absent", "total": ""} == rows["zoe"]
@@ -174,7 +174,7 @@ def test_nobody_s_name_is_copied_from_the_metadata(graded):
 
 def test_run_json_says_how_and_warns(graded, capsys):
     about = json.loads((graded.run / "run.json").read_text())
-    assert about["seed"] == 1 and about["isolation"] == "none" and about["sheet"] == "cost/1"
+    assert about["seed"] == 1 and about["isolation"] == "none" and about["sheet"] == "cost/2"
     assert "WITHOUT ISOLATION" in about["warning"]
     assert graded.grade(*OPEN, "--seed", 1) == 0
     assert "WITHOUT ISOLATION" in capsys.readouterr().err
@@ -229,8 +229,8 @@ def test_wrong_arguments_are_one_sentence(new_folder, tmp_path, capsys):
 
 
 def test_text_and_package_must_be_of_one_version(sheet, new_folder, capsys):
-    with pytest.raises(ValueError, match="the text is cost/2, the package knows cost/1"):
-        source.sheet_of(sheet.text.replace("cost/1", "cost/2"))
+    with pytest.raises(ValueError, match="the text is cost/3, the package knows cost/2"):
+        source.sheet_of(sheet.text.replace("cost/2", "cost/3"))
 
 
 # When the grader itself fails
@@ -377,10 +377,10 @@ def test_student_code_sees_few_variables_and_an_empty_folder(new_folder, solved,
 
 def test_a_private_set_is_built_and_graded(tmp_path, new_folder, sheet, capsys):
     assert command("exercise", "build", sheet.path, "--out", tmp_path / "out", "--variant", 4) == 0
-    assert "cost/1/4: reference 15 of 15 points, blank sheet 0" in capsys.readouterr().out
+    assert "cost/2/4: reference 15 of 15 points, blank sheet 0" in capsys.readouterr().out
     nb = nbformat.read(tmp_path / "out" / "cost.ipynb", as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    assert "%pip install" in code[0].source and code[1].source.endswith('SHEET = "cost/1/4"')
+    assert "%pip install" in code[0].source and code[1].source.endswith('SHEET = "cost/2/4"')
     assert not any(cell.outputs for cell in code)
     assert "](https://" in nb.cells[0].source + nb.cells[2].source
     answer = source.solved_notebook(sheet.text)  # the book's numbers, not the class's
@@ -388,7 +388,7 @@ def test_a_private_set_is_built_and_graded(tmp_path, new_folder, sheet, capsys):
     assert new_folder.grade(*OPEN, "--variant", 4) == 0
     row = new_folder.rows()["ada"]
     assert row["total"] == "15"  # its answers compute with whatever constants they are given
-    assert "says it is sheet cost/1, not cost/1/4" in row["review"]
+    assert "says it is sheet cost/2, not cost/2/4" in row["review"]
 
 
 def test_a_notebook_out_of_step_is_not_handed_out(tmp_path, sheet):

@@ -174,7 +174,7 @@ def test_another_sheet_is_told(new_folder, solved):
     assert new_folder.grade(*DOOR) == 0
     row = new_folder.rows()["ada"]
     assert (row["total"], row["status"]) == ("0", "graded")
-    assert "says it is sheet vgg/1, not cost/1" in row["review"]
+    assert "says it is sheet vgg/1, not cost/2" in row["review"]
 
 
 # What people correct, and what stays
@@ -313,7 +313,7 @@ def test_canvas_gets_its_table_and_its_pages_back(new_folder, solved):
     new_folder.put("studenttwo_LATE_4712_98_cost.ipynb", solved(conv_macs=""))
     assert new_folder.grade(*DOOR, "--names", "canvas") == 0
     lines = (new_folder.run / "canvas.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "Student,ID,SIS User ID,SIS Login ID,Section,Sheet cost/1"
+    assert lines[0] == "Student,ID,SIS User ID,SIS Login ID,Section,Sheet cost/2"
     assert lines[1] == "    Points Possible,,,,,15"
     assert lines[2:] == ["studentone,4711,,,,15", "studenttwo,4712,,,,12"]
     with zipfile.ZipFile(new_folder.run / "feedback.zip") as pages:
@@ -344,7 +344,7 @@ def test_feedback_runs_nothing_that_a_student_wrote(sheet):
     final = marks.FinalGrade(
         Submission(nasty, nasty, Path("x")), "graded", 0, 15, [part], [nasty], [nasty], ""
     )
-    task = SimpleNamespace(id="cost/1")
+    task = SimpleNamespace(id="cost/2")
     (page,) = feedback.render_pages(task, [final]).values()
     assert "<script" not in page and "<img" not in page and "1337" not in page
     assert page.count("</pre>") == 1 and page.count("</title>") == 1
@@ -607,7 +607,7 @@ def test_a_tensor_s_verdict_says_what_differs(tensors):
 def test_the_table_of_a_class_of_none_is_a_table(new_folder):
     assert new_folder.grade(*DOOR) == 0
     assert new_folder.rows() == {} and report.summary([]) == "nobody"
-    assert exports.canvas(SimpleNamespace(id="cost/1", sheet=SimpleNamespace(points=15)), []).count("\n") == 2
+    assert exports.canvas(SimpleNamespace(id="cost/2", sheet=SimpleNamespace(points=15)), []).count("\n") == 2
 
 
 def test_the_text_of_a_sheet_is_never_in_the_jail():

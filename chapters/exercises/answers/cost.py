@@ -193,6 +193,15 @@ def receptive_field(layers):
         apart *= stride
     return size
 """,
+        "counted the pixels that are touched": """
+def receptive_field(layers):
+    touched = {0}
+    apart = 1
+    for kernel, stride, dilation in layers:
+        touched = {at + tap * dilation * apart for at in touched for tap in range(kernel)}
+        apart *= stride
+    return len(touched)
+""",
         "let the dilation stay": """
 def receptive_field(layers):
     size, apart = 1, 1
@@ -241,6 +250,14 @@ def stem():
         "stopped at a quarter": """
 def stem():
     return [(16, 3, 2, 1), (24, 3, 2, 1)] + [(24, 3, 1, 1)] * 12 + [(CHANNELS, 1, 1, 0)]
+""",
+        "a single channel through the middle": """
+def stem():
+    return [(1, 3, 2, 1), (1, 3, 2, 1), (1, 3, 2, 1)] + [(1, 3, 1, 1)] * 4 + [(CHANNELS, 3, 1, 1)]
+""",
+        "half as wide as it must be": """
+def stem():
+    return [(CHANNELS // 8, 3, 2, 1)] * 3 + [(CHANNELS // 8, 3, 1, 1)] * 3 + [(CHANNELS, 3, 1, 1)]
 """,
         "wrote (kernel, c_out, ...)": """
 def stem():

@@ -169,6 +169,17 @@ def drawing_loss(x, codes, y, j):
 """,
     },
     "widths": {
+        "one map, and one unit that all ten outputs read": """
+def widths():
+    c3 = MAPS
+    return 1, c3, (PARAMS - 26 - 26 * c3 - 21) // (25 * c3 + 2), 1
+""",
+        "hardly any units in F6": """
+def widths():
+    c3, f6 = MAPS, 10
+    fixed = 26 * 3 + c3 * 76 + f6 + 10 * f6 + 10
+    return 3, c3, (PARAMS - fixed) // (25 * c3 + 1 + f6), f6
+""",
         "the widths of 1998": """
 def widths():
     return 6, 16, 120, 84

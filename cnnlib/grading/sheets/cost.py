@@ -113,6 +113,9 @@ def form(layers: object, reference: object, inputs: dict) -> str:
             return f"layer {place} has a stride larger than its kernel, so it skips pixels"
         if layer[3] >= layer[1]:
             return f"layer {place} has a pad as large as its kernel, so some windows see only zeros"
+        least = -(-inputs["CHANNELS"] // (8 if place == 1 else 4))  # fewer would let hardly anything pass
+        if layer[0] < least:
+            return f"layer {place} puts out {layer[0]} channels, at least {least} are asked for"
     try:
         side = totals(layers, inputs["SIDE"])[0]
     except ValueError:
@@ -146,7 +149,7 @@ def wide(layers: object, reference: object, inputs: dict) -> str:
     return (
         ""
         if sees >= inputs["SEES"]
-        else f"the stem sees {sees} pixels, at least {inputs['SEES']} are asked for"
+        else f"the receptive field is {sees} pixels wide, at least {inputs['SEES']} are asked for"
     )
 
 
@@ -155,6 +158,7 @@ MAC = "One product of every weight at every place; biases are additions, and a M
 GROUPS = "A filter reads only the channels of its own group. How many are that?"
 PLACES = "Count the places first: along the height, along the width, after stride and padding."
 TWO_MAPS = "Only two maps are held at a time: the one that a layer reads and the one that it writes."
+DILATED = "How far apart are the first and the last tap of a dilated window?"
 APART = "How many image pixels lie between two neighbours of the map that this layer reads?"
 
 CONV_OUT = Exercise(
@@ -243,7 +247,12 @@ RECEPTIVE_FIELD = Exercise(
         Case(dict(layers=[[3, 1, 1], [3, 1, 1]]), 5, "Neighbouring windows overlap."),
         Case(dict(layers=[[3, 2, 1], [3, 1, 1]]), 7, APART),
         Case(dict(layers=[[11, 4, 1], [3, 2, 1], [5, 1, 1], [3, 2, 1]]), 67, APART),
-        Case(dict(layers=[[3, 1, 1], [3, 1, 2], [3, 1, 3]]), 13, "A dilated window covers more pixels."),
+        Case(
+            dict(layers=[[3, 1, 2]]),
+            5,
+            "From the first pixel to the last one, with those that are skipped between.",
+        ),
+        Case(dict(layers=[[3, 1, 1], [3, 1, 2], [3, 1, 3]]), 13, DILATED),
     ),
     probes=(
         Probe(
@@ -254,7 +263,7 @@ RECEPTIVE_FIELD = Exercise(
             "dilation",
             1,
             lambda rng: chain(rng, dilations=(2, 3, 1)),
-            hint="A dilated window covers more pixels.",
+            hint=DILATED,
         ),
         Probe(
             "strides and dilation", 1, lambda rng: chain(rng, strides=(2, 3), dilations=(3, 2)), hint=APART
@@ -266,9 +275,14 @@ RECEPTIVE_FIELD = Exercise(
 STEM = Exercise(
     "stem",
     practice=(
-        Case({}, None, "Strides multiply: three layers of stride 2 make an eighth.", form),
-        Case({}, None, "Which layer costs most? Let it read fewer channels, or a smaller map.", cheap),
-        Case({}, None, "A layer on a smaller map adds more pixels to what a unit sees.", wide),
+        Case({}, None, "What do all strides together make of a side?", form),
+        Case(
+            {},
+            None,
+            "Which layer costs most, and on which two things that you may choose does that depend?",
+            cheap,
+        ),
+        Case({}, None, "By how many image pixels does each of your layers widen the receptive field?", wide),
     ),
     probes=(
         Probe("the right map, within both budgets", 1, nothing, 1, cheap),
@@ -279,7 +293,7 @@ STEM = Exercise(
 
 SHEET = Sheet(
     "cost",
-    1,
+    2,
     exercises=(CONV_OUT, CONV_PARAMS, CONV_MACS, PEAK_MEMORY, RECEPTIVE_FIELD, STEM),
     manual={"shrink_first": 4},
     shortcuts=("shapes", "out_size", "Span", "trace", "torch", "torchvision"),

@@ -100,6 +100,7 @@ def run_loss(ns, x, codes, y, j):
 # Widths under a budget
 
 GIVEN = ("PARAMS", "MACS", "MAPS")
+NAMES = ("C1", "C3", "C5", "F6")
 
 
 def totals(c1: int, c3: int, c5: int, f6: int) -> tuple[int, int]:
@@ -127,11 +128,12 @@ def within_budget(value: object, reference: object, inputs: dict) -> str:
 
 @judges_lists
 def well_spent(value: object, reference: object, inputs: dict) -> str:
-    """Within both budgets, with enough maps in C3, and hardly a parameter unspent."""
+    """Within both budgets, no layer too narrow, and hardly a parameter unspent."""
     if wrong := within_budget(value, reference, inputs):
         return wrong
-    if value[1] < inputs["MAPS"]:
-        return f"C3 has {value[1]} maps, at least {inputs['MAPS']} are asked for"
+    for name, width, least in zip(NAMES, value, (3, inputs["MAPS"], 60, 40), strict=True):
+        if width < least:
+            return f"{name} has width {width}, at least {least} is asked for"
     params, least = totals(*value)[0], inputs["PARAMS"] * 98 // 100
     return (
         "" if params >= least else f"the network has {params:,} parameters, at least {least:,} are asked for"
@@ -277,10 +279,10 @@ WIDTHS = Exercise(
         Case(
             {},
             None,
-            "C1's maps are large, so each of them costs MACs; C5 holds most of the parameters.",
+            "Write down the MACs of each layer with the widths of 1998. Which widths do the two largest depend on?",
             within_budget,
         ),
-        Case({}, None, "MACs sit in C1 and C3, parameters in C5 and F6: spend them apart.", well_spent),
+        Case({}, None, "Which widths change the parameters, but hardly the MACs?", well_spent),
     ),
     probes=(
         Probe("within both budgets", 1, nothing, 1, within_budget),
@@ -291,7 +293,7 @@ WIDTHS = Exercise(
 
 SHEET = Sheet(
     "lenet",
-    1,
+    2,
     exercises=(THREE_WAYS, PARTIAL, SUBSAMPLE, DRAWING_LOSS, WIDTHS),
     manual={"keep_the_codes": 4},
     imports={"math": "math", "torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"},
