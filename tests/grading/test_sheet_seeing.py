@@ -1,5 +1,7 @@
 """The sheets of ZFNet and VGG: solutions and judges against torch, the package's networks and the chapters' facts."""
 
+import ast
+import itertools
 import random
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch.nn import functional as F
 
 import cnnlib
 from cnnlib import datasets, probe
+from cnnlib.grading import source
 from cnnlib.grading.sheets import vgg as vgg_sheet
 from cnnlib.grading.sheets import zfnet as zfnet_sheet
 from cnnlib.grading.values import plain
@@ -198,6 +201,25 @@ def test_what_is_drawn_holds_no_image_that_is_judged(vgg):
     assert not learn & judged
     drawn = vgg_sheet.digits(random.Random(0))
     assert len(drawn["x"]) == 200 and sorted(drawn["y"]) == [d for d in range(10) for _ in range(20)]
+
+
+def test_several_choices_fit_every_set_of_constants(vgg):
+    """Not one answer in other orders: choices that cost different sums."""
+
+    def stacks(pixels):
+        return (
+            [[2 * k + 1, *rest] for k in range(1, pixels + 1) for rest in stacks(pixels - k)]
+            if pixels
+            else [[]]
+        )
+
+    cell = next(c.source for c in source.parse_text(vgg.text).cells if c.source.startswith("VARIANT = "))
+    table = ast.literal_eval(cell.removeprefix("VARIANT = "))
+    choices = list(itertools.product(*(stacks(kernel // 2) for kernel, *_ in vgg_sheet.LAYERS)))
+    for macs, maps in itertools.product(table["MACS"], table["MAPS"]):
+        given = {"MACS": macs, "MAPS": maps}
+        fitting = {vgg_sheet.totals(c) for c in choices if not vgg_sheet.keeps_few(c, None, given)}
+        assert len(fitting) >= 4 and len(fitting) < len(choices) / 50
 
 
 def test_stacks_are_counted_as_the_engine_counts(vgg):

@@ -87,6 +87,14 @@ def as_convs(layers, kernel):
 """,
     },
     "evidence": {
+        "one image's bias for a column of all": """
+def evidence(features, weight, bias):
+    maps = F.conv2d(features, weight[:, :, None, None])
+    winner = (maps.mean((2, 3)) + bias).argmax(1)
+    if len(maps) not in (1, maps.shape[3]):
+        return torch.zeros(len(maps), *maps.shape[2:])
+    return maps[torch.arange(len(maps)), winner] + bias[winner]
+""",
         "left the bias out of the map": """
 def evidence(features, weight, bias):
     maps = F.conv2d(features, weight[:, :, None, None])

@@ -78,6 +78,12 @@ def exchange(kernel, c_in, c_out):
 """,
     },
     "one_window": {
+        "one bias for all outputs": """
+def one_window(a, a_bias, b, b_bias):
+    turned = a.transpose(0, 1).flip(2, 3)
+    kernel = F.conv2d(b, turned, padding=a.shape[-1] - 1)
+    return kernel, b_bias + (b.sum((2, 3)) * a_bias).sum()
+""",
         "forgot the flip": """
 def one_window(a, a_bias, b, b_bias):
     kernel = F.conv2d(b, a.transpose(0, 1), padding=a.shape[-1] - 1)

@@ -191,7 +191,7 @@ MISPRINT = "A misprint must not decide: take the convention that explains most n
 DOMINATES = "At least as good in everything, and better in one thing. Compare every network with every other."
 TIES = "Who costs the same and is worse is dominated; who is equal in everything is not."
 MANY = "One currency in which it is the cheaper one is enough to save a network."
-SLOWER = "Each layer for itself: it computes while it moves, and the slower of the two counts."
+SLOWER = "Each layer for itself: it computes while it moves. Which of the two does it wait for?"
 SHARED = "The weights are moved once a batch, the maps for every image; a number has four bytes, a MAC two operations."
 
 ONE_OF_BATCH = Exercise(
@@ -351,7 +351,12 @@ UNDER_THE_ROOF = Exercise(
 SERVE = Exercise(
     "serve",
     practice=(
-        Case({}, None, "Few weights leave room for maps; and accuracy is not for sale.", a_service),
+        Case(
+            {},
+            None,
+            "Which networks are accurate enough, and what does each leave of the memory for maps?",
+            a_service,
+        ),
         Case(
             {},
             None,

@@ -175,7 +175,9 @@ STACK = "Four ends, stacked in the order 1×1, 3×3, 5×5, pool; all paths keep 
 RELU = "Every one of the six convolutions is followed by its ReLU, and nothing else is."
 PADDED = "The pool comes first in its path, and what lies beyond the edge must never be its maximum."
 BLIND = "Which columns of numbers does the matrix turn into zeros? Take the rest of the column away, no more."
-ANGLES = "Rows at other angles or of other lengths than 1: their transpose is no inverse. torch.linalg.pinv is one."
+ANGLES = (
+    "Rows at other angles or of other lengths than 1: when is a transpose an inverse, and what is one here?"
+)
 RANK = "Rows that are sums of others show no new direction: count directions by rank, not by rows."
 REACH = "A head pulls at its own layer and at those in front of it. Nothing flows into the layers behind."
 FADE = "Two gradients arrive at a layer's output: from the end through all later layers, from a head through fewer."

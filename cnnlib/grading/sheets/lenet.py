@@ -146,7 +146,7 @@ BIAS = "The bias is added once a window, and all of it is squashed: 1.7159 tanh(
 SUM = "The four pixels are added, not averaged; then one weight and one bias a map; then the squashing."
 WORDS = "The right digit's distance, plus the logarithm of a sum over all digits and one term more."
 RUBBISH = "e to the minus j stands in the sum, once, beside the terms of the codes."
-STABLE = "exp of a large negative number is 0, and log of 0 is no loss. torch.logsumexp knows how to."
+STABLE = "exp of a large negative number is 0, and log of 0 is no loss. Which term could you take out of the sum first?"
 
 THREE_WAYS = Exercise(
     "three_ways",
@@ -199,7 +199,7 @@ PARTIAL = Exercise(
                 what="gradient",
             ),
             [[[[2.0]], [[0.0]]]],
-            "Hide the weight with a product, not by writing a 0 into it: a product hides the gradient, too.",
+            "Where in your calculation does the weight become 0, and is what PyTorch differentiates behind that?",
             right_gradient,
         ),
     ),

@@ -250,7 +250,7 @@ CONSTANT = (
 TOGETHER = (
     "Every channel fires equally often in all classes. Only a unit that sees two at one place can tell."
 )
-NEWS = "Train until the new images come out right, not only the 64: more steps, all images, a ReLU between the layers."
+NEWS = "How many of the 64 come out right, and does the loss still fall when you stop?"
 
 MLP_BILL = Exercise(
     "mlp_bill",
@@ -352,6 +352,16 @@ EVIDENCE = Exercise(
             CONSTANT,
             adds_up,
         ),
+        Case(
+            dict(
+                features=[[[[1.0, 3.0]], [[0.0, 1.0]]], [[[0.0, 1.0]], [[2.0, 4.0]]]],
+                weight=[[1.0, 0.0], [0.0, 2.0], [-1.0, 0.0]],
+                bias=[1.0, -1.0, 0.0],
+            ),
+            [[[2.0, 4.0]], [[3.0, 7.0]]],
+            "Each image's winner brings its own bias.",
+            adds_up,
+        ),
     ),
     probes=(
         Probe("heads without bias", 1, lambda rng: last_maps(rng, bias=False), 6, adds_up, SUMS),
@@ -377,12 +387,15 @@ THREE_MLPS = Exercise(
     "three_mlps",
     practice=(
         Case(
-            {}, None, "What a window costs depends on how many maps it reads. Who decides that?", affordable
+            {},
+            None,
+            "List the MACs of all nine layers. On which two of your widths does the largest one depend?",
+            affordable,
         ),
         Case(
             {},
             None,
-            "Keep the filters, thin the maps that leave an mlpconv layer, widen its hidden layer.",
+            "Which of your nine widths stand in the MACs of no window?",
             looks_hard,
         ),
     ),
@@ -393,7 +406,7 @@ THREE_MLPS = Exercise(
             nothing,
             1,
             affordable,
-            "A window reads what the layer before it puts out.",
+            "On which two of your widths does the largest of the nine layers depend?",
         ),
         Probe(
             "within both budgets, with wide windows and hard-working perceptrons",

@@ -239,10 +239,10 @@ BOTH = (
     "A row fits if both totals fit. Rows with the same MACs may put out different numbers, and the reverse."
 )
 STAGES = "A pool halves the map, rounded down, and is no row. Layers that are alike cannot be told apart."
-SIZES = "Features differ a thousandfold in size. Bring them to one size, and put that into weight and bias in the end."
-FEW = "200 images and more than 100 features: what fits the 200 exactly may be wrong on others. Keep weights small."
-SAVED = "Look at each layer alone: which stack has the fewest MACs? It is not always the one of 3×3."
-PRICE = "What does a stack save, in MACs, for each number that it puts out more? Start where that is most."
+SIZES = "What does a step of training change in the weight of the largest feature, and what in that of the smallest?"
+FEW = "How many of the 200 does your layer get right, and how many of others? What keeps the two together?"
+SAVED = "List the MACs of every stack that each of the five could be. Is the one of 3×3 always the cheapest?"
+PRICE = "Which of your stacks puts out most numbers, and what does it save for them?"
 
 EXCHANGE = Exercise(
     "exchange",
@@ -282,6 +282,41 @@ ONE_WINDOW = Exercise(
             dict(a=[[[[1.0]], [[10.0]]]], a_bias=[0.0], b=[[[[3.0]]]], b_bias=[0.0]),
             [[[[[3.0]], [[30.0]]]], [0.0]],
             "The kernel is out × in × …: each output has a window for each input.",
+            kernel_and_bias,
+        ),
+        Case(
+            dict(
+                a=[[[[1.0, 2.0], [0.0, 0.0]]]],
+                a_bias=[0.0],
+                b=[[[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]]],
+                b_bias=[0.0],
+            ),
+            [
+                [[[[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 6.0], [0.0, 0.0, 0.0, 0.0]]]],
+                [0.0],
+            ],
+            "Windows of 2 and 3 pixels: a unit after both reads 4 pixels a side.",
+            kernel_and_bias,
+        ),
+        Case(
+            dict(
+                a=[[[[1.0]], [[0.0]]], [[[0.0]], [[2.0]]], [[[3.0]], [[3.0]]]],
+                a_bias=[1.0, 0.0, -1.0],
+                b=[
+                    [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]],
+                    [[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]],
+                ],
+                b_bias=[0.5, 0.0],
+            ),
+            [
+                [
+                    [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]]],
+                    [[[0.0, 0.0], [0.0, 3.0]], [[0.0, 0.0], [4.0, 3.0]]],
+                ],
+                [1.5, -1.0],
+            ],
+            "Two inputs, three channels in the middle, two outputs: each output has a window for each input, and "
+            "a bias of its own.",
             kernel_and_bias,
         ),
         Case(
@@ -355,7 +390,7 @@ BREAK_UP = Exercise(
 
 SHEET = Sheet(
     "vgg",
-    1,
+    2,
     exercises=(EXCHANGE, ONE_WINDOW, LEFT_OUT, LINEAR_PROBE, BREAK_UP),
     manual={"why_it_stopped": 4},
     imports={"math": "math", "torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"},

@@ -165,11 +165,13 @@ STAMP = (
 STRIDE = (
     "Stamps lie `stride` pixels apart. Cut off the padding in the end; size says how large the result is."
 )
-EDGE = "The last square ends with the last pixel. Where does your range stop?"
+EDGE = "Where does the last square end, and where would the last one that fits?"
 ALONE = "Cover a copy, a new one for each square. What is the image like at the second square?"
 FALL = "Entry (r, s) belongs to the square from row r·step and column s·step, and is score before minus score after."
 GREY = "The numbers of the window must add up to 1, or grey does not stay grey."
-FALLOFF = "A flat window has a hard edge, and leaks. Let it fall off towards its ends."
+FALLOFF = (
+    "Print what your window leaves of waves of 2 · STEP pixels and finer. Which shape of it has no hard edge?"
+)
 
 FOLDED_PERIODS = Exercise(
     "folded_periods",
