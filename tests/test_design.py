@@ -92,7 +92,7 @@ def test_a_door_hands_on_what_it_names(room):
 def test_a_module_has_one_idea_and_says_it(path):
     text = path.read_text(encoding="utf8")
     if "sheets" not in path.parts:  # a sheet is data
-        assert len(text.splitlines()) <= 250
+        assert len(text.splitlines()) <= 300
     assert ast.get_docstring(ast.parse(text)), "a module opens with a sentence on what it is for"
 
 

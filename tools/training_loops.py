@@ -27,8 +27,7 @@ from cnnlib.models.layers import chain
 from cnnlib.training import distributed
 from cnnlib.training.evaluation import seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe
 
 PAD, MOMENTUM, DECAY = 2, 0.9, 5e-4
 # The highest rate of each network, found by a few runs of the plain loop.

@@ -5,9 +5,9 @@ receptive field. ``conventions`` says what papers and other counters would print
 """
 
 from cnnlib.costs import conventions
-from cnnlib.costs.bytes_moved import traffic
 from cnnlib.costs.cost import CONVENTION, Cost, trace
 from cnnlib.costs.graph import Node, fused, layer_graph
+from cnnlib.costs.memory import traffic
 from cnnlib.costs.meta_copy import Shape
 from cnnlib.costs.rows import Row
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedTensorMixin
 
-from cnnlib.costs.meta_device import META
-
+META = torch.device("meta")
 # Types whose values hold no tensor and can be shared.
 ATOMIC_TYPES = frozenset(
     (int, float, complex, bool, str, bytes, type(None), type, torch.dtype, torch.device, torch.Size)
 )
-_MODULE_ATTRIBUTES = frozenset(
-    vars(nn.Module())
-)  # what every module keeps, such as the dictionaries of its hooks
+# What every module keeps, such as the dictionaries of its hooks.
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
 
 
 class Cloner:
@@ -120,34 +119,26 @@ class Cloner:
                 self._look_through(item, seen)
 
 
+_WAYS = ("deepcopy", "getstate", "reduce", "reduce_ex", "getnewargs", "getnewargs_ex")
+
+
+def _as_usual(kind: type, base: type, ways: Sequence[str]) -> bool:
+    """Does this class copy its objects in the same ways as ``base``, and all that they keep by name?"""
+    names = [f"__{way}__" for way in ways]
+    slots = any(vars(parent).get("__slots__") for parent in kind.__mro__)
+    return not slots and all(getattr(kind, name, None) is getattr(base, name, None) for name in names)
+
+
 @cache
 def _plain_object(kind: type) -> bool:
     """Does this class of objects copy itself attribute by attribute, as a dataclass does?"""
-    ways = (
-        "deepcopy",
-        "copy",
-        "getstate",
-        "setstate",
-        "reduce",
-        "reduce_ex",
-        "getnewargs",
-        "getnewargs_ex",
-        "new",
-    )
-    as_usual = all(getattr(kind, f"__{way}__", None) is getattr(object, f"__{way}__", None) for way in ways)
-    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
-    return as_usual and not slots and kind.__dictoffset__ != 0
+    return _as_usual(kind, object, (*_WAYS, "copy", "setstate", "new")) and kind.__dictoffset__ != 0
 
 
 @cache
 def _plain(kind: type) -> bool:
     """Does this class of modules copy itself as ``nn.Module`` does?"""
-    ways = ("deepcopy", "getstate", "reduce", "reduce_ex", "getnewargs", "getnewargs_ex")
-    as_usual = all(
-        getattr(kind, f"__{way}__", None) is getattr(nn.Module, f"__{way}__", None) for way in ways
-    )
-    slots = any(vars(base).get("__slots__") for base in kind.__mro__)
-    return as_usual and not slots and not issubclass(kind, torch.jit.ScriptModule)
+    return _as_usual(kind, nn.Module, _WAYS) and not issubclass(kind, torch.jit.ScriptModule)
 
 
 @cache

@@ -9,19 +9,67 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch._C import DisableTorchFunction, _DisableTorchDispatch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from cnnlib.costs.data_movement import MOVEMENT_RULES
-from cnnlib.costs.fast_path import FastPath, no_transforms
-from cnnlib.costs.liveness import LiveMaps, key
-from cnnlib.costs.meta_copy import MetaCopy, Observer
-from cnnlib.costs.operations import RULES, Work, aten
-from cnnlib.costs.places import Axes, axes_of
-from cnnlib.costs.propagation import named, propagate, tensors_in
+from cnnlib.costs.clone import ATOMIC_TYPES
+from cnnlib.costs.fast_path import LAYERS, FastPath, no_transforms
+from cnnlib.costs.indexing import mark_range
+from cnnlib.costs.memory import LiveMaps, key
+from cnnlib.costs.meta_copy import MetaCopy, Observer, Shape
+from cnnlib.costs.operations import MOVEMENT_RULES, RULES, SPLITS, Look, Work, aten, each_piece
+from cnnlib.costs.places import LOST, Axes, Unknown, axes_of, depends, joined
 from cnnlib.costs.receptive_field import lost
-from cnnlib.costs.rows import NO_PARAMETERS, ModuleCall, Operation, Row, count_parameters
-from cnnlib.costs.shape_inference import LAYERS
+from cnnlib.costs.rows import ModuleCall, Operation, Row, count_parameters
 
-Shape = tuple[int, ...]
+
+def tensors_in(tree: object) -> list[Tensor]:
+    """All tensors in a structure; the usual ones, which are flat, take a short way."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if type(tree) not in (tuple, list):
+        return [] if type(tree) in ATOMIC_TYPES else [t for t in tree_leaves(tree) if isinstance(t, Tensor)]
+    found: list[Tensor] = []
+    for part in tree:
+        kind = type(part)
+        if kind is Tensor or kind is nn.Parameter:
+            found.append(part)
+        elif kind not in ATOMIC_TYPES:
+            found += tensors_in(part)
+    return found
+
+
+def propagate(
+    packet, look: Look | None, args: Sequence, outs: Sequence[Tensor], ins: Sequence[Tensor], layer: str
+) -> Axes:
+    """Marks what the outputs of an operation see, which runs in ``layer``, and returns what the first does.
+
+    ``look``: its rule; without one an output sees what the inputs see.
+    """
+    if not any(map(depends, ins)):
+        if packet is aten.slice:
+            look(args, outs[0])  # remembers of what, as images are written into zeros
+        elif packet is aten.arange:
+            mark_range(args, outs[0])
+        found = [()] * len(outs)
+    elif look is each_piece:
+        found = SPLITS[packet](args, outs)
+    else:
+        found = [look(args, outs[0]) if look else joined(ins, outs[0].ndim)] * len(outs)
+    for t, axes in zip(outs, found, strict=True):
+        axes = named(axes, packet, layer)
+        t._cnnlib_axes = axes if t.ndim == len(axes) or not axes else joined(ins, t.ndim)
+    whole = outs[0]
+    while packet is aten.copy_ and hasattr(whole, "_cnnlib_slice_of"):  # what was written into
+        whole = whole._cnnlib_slice_of[0]
+    return whole._cnnlib_axes
+
+
+def named(axes: Axes, packet, layer: str) -> Axes:
+    """Places that were lost just now, with the operation that lost them and where it stands."""
+    if LOST not in axes:
+        return axes
+    here = Unknown(packet.__name__.strip("_") + (f" in {layer}" if layer else ""))
+    return tuple(here if entry == LOST else entry for entry in axes)
 
 
 class _ModuleInfo(NamedTuple):
@@ -123,8 +171,8 @@ class Counter(Observer, TorchDispatchMode):
         own = self._first_used(info.tensor_ids) if info.tensor_ids else ()
         self.stack[-1].events.append(
             Row(
-                name or kind, kind, tuple(out.shape[1:]), out.numel(), work, axes, memory,
-                count_parameters(own) if own else NO_PARAMETERS, call, rule.layer, in_place, self.alive.n_bytes,
+                name or kind, kind, tuple(out.shape[1:]), out.numel(), work, axes, memory, call=call, layer=rule.layer,
+                in_place=in_place, live=self.alive.n_bytes, **(count_parameters(own) if own else {}),
             )
         )  # fmt: skip
 

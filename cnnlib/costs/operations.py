@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cnnlib.costs import receptive_field
-from cnnlib.costs.places import Axes
+from cnnlib.costs import indexing, receptive_field, reshaping
+from cnnlib.costs.places import Axes, axes_of, joined
 
 aten = torch.ops.aten
+Look = Callable[[Sequence, Tensor], Axes]
 
 
 class Work(NamedTuple):
@@ -42,7 +43,7 @@ class Rule(NamedTuple):
     """``work(args, out)`` of one call, and ``axes(args, out)``, what its output sees (None: as its inputs)."""
 
     work: Callable[[Sequence, Tensor], Work]
-    axes: Callable[[Sequence, Tensor], Axes] | None = None
+    axes: Look | None = None
     layer: bool = False  # a convolution or linear layer, whose outputs count as activations
 
 
@@ -98,20 +99,16 @@ def _count(kind: str) -> Callable[[Sequence, Tensor], Work]:
     return lambda args, out: Work(*before, out.numel())
 
 
-def packets(names: str) -> list:
-    """The ATen operations called so, and their in-place forms; a release may lack some."""
-    found = [getattr(aten, n + suffix, None) for n in names.split() for suffix in ("", "_")]
-    return [packet for packet in found if packet is not None]
-
-
-def _table(*groups: tuple[str, Rule]) -> dict:
-    return {packet: rule for names, rule in groups for packet in packets(names)}
+def _table(*groups: tuple[str, Rule | Look]) -> dict:
+    """The rule of each ATen operation called so, and of its in-place form; a release may lack some."""
+    rules = {name + suffix: rule for names, rule in groups for name in names.split() for suffix in ("", "_")}
+    return {getattr(aten, name): rule for name, rule in rules.items() if hasattr(aten, name)}
 
 
 _NONE = Rule(lambda args, out: Work())
 
 RULES = _table(
-    ("convolution _convolution convolution_overrideable", Rule(_conv, receptive_field.conv, layer=True)),
+    ("convolution _convolution convolution_overrideable", Rule(_conv, receptive_field.convolved, layer=True)),
     ("mm", Rule(_matrix(0), receptive_field.product(0), layer=True)),
     ("addmm", Rule(_matrix(1), receptive_field.product(1), layer=True)),
     ("mv dot vdot", Rule(_matrix(0), receptive_field.product(0), layer=True)),
@@ -178,4 +175,84 @@ RULES = _table(
         Rule(_count("elementwise"), receptive_field.lost),
     ),
     ("_embedding_bag", Rule(_bag, receptive_field.lost)),
+)
+
+
+# Operations that move numbers without arithmetic, and how each carries along what its tensor sees.
+
+
+def each_piece(args: Sequence, out: Tensor) -> Axes:
+    """Stands for the rules in ``SPLITS``, which look at all outputs."""
+    return axes_of(args[0])
+
+
+def _same(args: Sequence, out: Tensor) -> Axes:
+    return axes_of(args[0])
+
+
+def _channels(args: Sequence, out: Tensor) -> Axes:
+    return receptive_field.lost(args, out) if axes_of(args[0])[1] else axes_of(args[0])
+
+
+def _stack(args: Sequence, out: Tensor) -> Axes:
+    dim = (args[1] if len(args) > 1 else 0) % out.ndim
+    axes = joined(args[0], out.ndim - 1)
+    return (*axes[:dim], None, *axes[dim:])
+
+
+def _masked(args: Sequence, out: Tensor) -> Axes:
+    return joined([t for t in args if isinstance(t, Tensor)], out.ndim)
+
+
+def _looked_up(args: Sequence, out: Tensor) -> Axes:
+    return (*axes_of(args[1]), None)
+
+
+def _new(args: Sequence, out: Tensor) -> Axes:
+    """Only the shape was asked for."""
+    return ()
+
+
+SPLITS = _table(
+    ("split split_with_sizes chunk unsafe_split unsafe_chunk", indexing.split), ("unbind", indexing.unbind)
+)
+MOVEMENT_RULES = _table(
+    ("view _unsafe_view reshape _reshape_alias view_copy flatten", reshaping.view),
+    ("permute", reshaping.permute),
+    ("transpose t numpy_T", reshaping.transpose),
+    ("unsqueeze", reshaping.unsqueeze),
+    ("squeeze", reshaping.squeeze),
+    ("select", indexing.select),
+    ("slice", indexing.slice_),
+    ("copy", indexing.copy_),
+    (
+        """constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
+        replication_pad3d""",
+        indexing.pad,
+    ),
+    ("expand", reshaping.expand),
+    ("repeat", reshaping.repeat),
+    ("cat", indexing.cat),
+    ("stack", _stack),
+    ("index", indexing.index),
+    ("index_select", indexing.index_select),
+    ("gather", indexing.gather),
+    ("sort", indexing.ordered(1)),
+    ("topk", indexing.ordered(2)),
+    ("roll", indexing.roll),
+    ("flip", indexing.flip),
+    ("unfold", reshaping.unfold),
+    ("im2col", reshaping.im2col),
+    ("embedding", _looked_up),
+    ("split split_with_sizes chunk unsafe_split unsafe_chunk unbind", each_piece),
+    ("clone contiguous alias detach lift_fresh _to_copy dropout resolve_conj fill zero", _same),
+    ("channel_shuffle native_channel_shuffle", _channels),
+    ("masked_fill eq ne lt gt le ge logical_not logical_and logical_or bitwise_not", _masked),
+    ("scatter index_put slice_scatter select_scatter", indexing.overwritten),
+    (
+        """empty_like new_empty zeros_like new_zeros ones_like new_ones full_like new_full rand_like randn_like
+        new_empty_strided uniform normal random""",
+        _new,
+    ),
+    ("tril triu as_strided nonzero diagonal", receptive_field.lost),
 )

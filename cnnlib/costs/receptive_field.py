@@ -48,7 +48,7 @@ def windows(axes: Sequence[Entry], kernel, stride, pad, dilation) -> Axes:
     return tuple(found)
 
 
-def conv(args: Sequence, out: Tensor) -> Axes:
+def convolved(args: Sequence, out: Tensor) -> Axes:
     """Behind a convolution; a transposed one sees the inputs i with 0 <= j + p - i s <= (k - 1) d."""
     x, weight, _, stride, pad, dilation, transposed = args[:7]
     kernel = weight.shape[2:]

@@ -16,20 +16,8 @@ from cnnlib.shapes import Span
 Shape = tuple[int, ...]
 
 
-class ParameterCount(NamedTuple):
-    """Scalars in parameters and buffers, each tensor where the run uses it first."""
-
-    params: int = 0
-    frozen: int = 0  # those of the params that need no gradient
-    buffers: int = 0
-    param_bytes: tuple[tuple[torch.dtype, int], ...] = ()  # of the params, by dtype
-
-
-NO_PARAMETERS = ParameterCount()
-
-
-def count_parameters(tensors: Iterable[Tensor]) -> ParameterCount:
-    """What these parameters and buffers come to."""
+def count_parameters(tensors: Iterable[Tensor]) -> dict[str, int | tuple[tuple[torch.dtype, int], ...]]:
+    """What these parameters and buffers come to, under the names that a :class:`Row` has for it."""
     params = frozen = buffers = 0
     n_bytes: dict[torch.dtype, int] = {}
     for t in tensors:
@@ -40,7 +28,7 @@ def count_parameters(tensors: Iterable[Tensor]) -> ParameterCount:
         params += n
         frozen += 0 if t.requires_grad else n
         n_bytes[t.dtype] = n_bytes.get(t.dtype, 0) + n * t.element_size()
-    return ParameterCount(params, frozen, buffers, tuple(n_bytes.items()))
+    return {"params": params, "frozen": frozen, "buffers": buffers, "param_bytes": tuple(n_bytes.items())}
 
 
 class Row(NamedTuple):
@@ -53,7 +41,10 @@ class Row(NamedTuple):
     work: Work  # its arithmetic by kind
     axes: Axes  # what the units of its output see along each axis
     memory: int  # bytes it allocates for its output; 0 in place or for a view
-    own: ParameterCount = NO_PARAMETERS  # the parameters and buffers it is the first to use
+    params: int = 0  # scalars of the parameters it is the first to use
+    frozen: int = 0  # those of its params that need no gradient
+    buffers: int = 0  # elements of the buffers it is the first to use
+    param_bytes: tuple[tuple[torch.dtype, int], ...] = ()  # of its params, by dtype
     call: int = 0  # how often this layer had run before
     layer: bool = False  # a convolution or a linear layer
     in_place: bool = False  # it overwrites its input
@@ -65,29 +56,9 @@ class Row(NamedTuple):
         return self.work.macs
 
     @property
-    def params(self) -> int:
-        """Scalars of the parameters it is the first to use."""
-        return self.own.params
-
-    @property
-    def frozen(self) -> int:
-        """Those of its params that need no gradient."""
-        return self.own.frozen
-
-    @property
     def trainable(self) -> int:
-        """Those of its params that need one."""
-        return self.own.params - self.own.frozen
-
-    @property
-    def buffers(self) -> int:
-        """Elements of the buffers it is the first to use."""
-        return self.own.buffers
-
-    @property
-    def param_bytes(self) -> tuple[tuple[torch.dtype, int], ...]:
-        """Bytes of its params, by dtype."""
-        return self.own.param_bytes
+        """Scalars of its params that need a gradient."""
+        return self.params - self.frozen
 
     @property
     def span(self) -> Span | tuple[Span, ...] | None:
@@ -151,11 +122,11 @@ def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
             work=sum((e.work for e in events), Work()),
             axes=frame.axes,
             memory=memory,
-            own=count_parameters([*frame.first_used, *(t for e in events for t in e.first_used)]),
             call=frame.call,
             layer=any(e.layer for e in events),
             in_place=not memory and any(e.in_place for e in events),
             live=frame.live,
+            **count_parameters([*frame.first_used, *(t for e in events for t in e.first_used)]),
         )
         return
     for e in frame.events:
@@ -171,11 +142,11 @@ def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
                 work=e.work,
                 axes=e.axes,
                 memory=e.memory,
-                own=count_parameters(e.first_used),
                 call=frame.call,
                 layer=e.layer,
                 in_place=e.in_place,
                 live=e.live,
+                **count_parameters(e.first_used),
             )
 
 
@@ -188,4 +159,4 @@ def unused_rows(net: nn.Module, unused: Iterable[Tensor]) -> Iterator[Row]:
         left.difference_update(map(id, idle))
         if idle:
             kind = type(module).__name__
-            yield Row(f"{name or kind} (not used)", kind, (), 0, Work(), (), 0, count_parameters(idle))
+            yield Row(f"{name or kind} (not used)", kind, (), 0, Work(), (), 0, **count_parameters(idle))

@@ -1,8 +1,8 @@
 """Experiments: networks, images and seeds go in, stored rows and verdicts come out.
 
 An ``Experiment`` is data; ``run(name)`` makes it and stores it, ``show(name)`` draws it, ``verdict(name)`` says what it
-shows, and ``check(name)`` what is weak about it. One module a chapter holds the chapter's experiments; ``standings``
-is the table of all families on one budget.
+shows, and ``check(name)`` what is weak about it. The chapters' experiments stand in modules by year, all of them in
+``EXPERIMENTS``; ``standings`` is the table of all families on one budget.
 """
 
 from cnnlib.experiments import standings

@@ -2,79 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy
 
-from cnnlib.experiments.compact import booleans
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number of a run, and the curve it is read from.
-
-    ``value``: rows of a run -> number; ``curve``: a row -> what is drawn at its epoch. Rows are dicts with the
-    fields of ``training.Epoch``. ``worst``: of a run that diverged and so has no rows. ``on_test``: it is the test
-    accuracy after the last epoch, so that single test images can be told apart.
-    """
-
-    name: str
-    unit: str
-    value: Callable[[list[dict]], float]
-    curve: Callable[[dict], float]
-    ylabel: str
-    worst: float
-    more_is_better: bool = True
-    on_test: bool = False
-
-    def of(self, run: Mapping) -> float:
-        """The number of one run."""
-        return self.value(run["rows"]) if run["rows"] else self.worst
-
-
-def _accuracy(row: dict) -> float:
-    return 100 * row["valid_acc"]
-
-
-def _training_error(row: dict) -> float:
-    return 100 * (1 - row["train_acc"])
-
-
-def _last_accuracy(rows: list[dict]) -> float:
-    return _accuracy(rows[-1])
-
-
-def _last_training_error(rows: list[dict]) -> float:
-    return _training_error(rows[-1])
-
-
-def _epochs_to_25(rows: list[dict]) -> float:
-    """Where the curve, straight between epochs, first reaches 25 %; the last epoch if it never does."""
-    error = [_training_error(row) for row in rows]
-    for i, now in enumerate(error):
-        if now <= 25:
-            return i + 1 - (25 - now) / (error[i - 1] - now) if i else 1.0
-    return float(len(rows))
-
-
-TEST_ACCURACY = Metric(
-    "test accuracy", "points", _last_accuracy, _accuracy, "test accuracy (%)", 0.0, on_test=True
-)
-TRAINING_ERROR = Metric(
-    "training error in the last epoch", "points", _last_training_error, _training_error,
-    "training error (%)", 100.0, False,
-)  # fmt: skip
-EPOCHS_TO_25 = Metric(
-    "time to 25 % training error",
-    "epochs",
-    _epochs_to_25,
-    _training_error,
-    "training error (%)",
-    float("inf"),
-    False,
-)
+from cnnlib.experiments.experiment import TEST_ACCURACY, Metric
+from cnnlib.experiments.record import booleans
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
-from cnnlib.experiments import compact
+from cnnlib.experiments import record
 from cnnlib.experiments.experiment import Experiment
 from cnnlib.experiments.search import VALIDATION
 from cnnlib.images import Split
@@ -93,10 +93,10 @@ def do(job: Job) -> dict:
     ]
     joules, failure = energy(), _failure(rows, len(images[0].classes))
     looks = {} if job.search else job.experiment.views
-    answers = {view: compact.text(look(net, images[1])) for view, look in looks.items()}
+    answers = {view: record.packed(look(net, images[1])) for view, look in looks.items()}
     right = {}
     if rows and not job.search and job.experiment.metric.on_test:
-        right = {"right": compact.bits(predict(net, images[1]).argmax(1) == images[1].y)}
+        right = {"right": record.bits(predict(net, images[1]).argmax(1) == images[1].y)}
     return {
         "net": job.label, "seed": job.seed, "rows": short,
         "wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(time.process_time() - busy, 1),
@@ -115,3 +115,20 @@ def step_bytes(job: Job) -> int | str:
     step, generator = Step(net, recipe, World()), Generator().manual_seed(0)
     with seeded(0):
         return peak_memory(lambda: step(images.x, images.y, 0.0, recipe.batch, generator), job.device)
+
+
+def spreads(net: nn.Module, x: Tensor) -> list[float]:
+    """Standard deviation of what each convolution and linear layer puts out for images ``x``, before any training.
+
+    In training mode and in the order of the run; frozen layers are left out.
+    """
+    found: list[float] = []
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear) and m.weight.requires_grad]
+    hooks = [m.register_forward_hook(lambda m, args, out: found.append(out.std().item())) for m in layers]
+    try:
+        with torch.no_grad():
+            net.train()(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [float(f"{value:.3g}") for value in found]

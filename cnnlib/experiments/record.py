@@ -1,7 +1,13 @@
-"""The record of an experiment: all that fixes its outcome, what is done, written after each entry."""
+"""What is stored of an experiment: its record, written after each entry, and the answers of its networks in few bytes.
+
+The record, data/runs/NAME.json, holds all that fixes the outcome, and what is done. The answers, data/runs/NAME.npz,
+are logits, each kept as its distance below the largest one of its image, on a grid that is fine near zero and coarse
+further down: averages, classes and calibration come out the same to a fraction of their spread over seeds.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -12,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import cnnlib
 from cnnlib.costs import trace
@@ -21,6 +28,8 @@ from cnnlib.images import Split
 from cnnlib.training import describe
 
 CODE = ("images", "models", "training", "experiments")  # the rooms whose code can change an outcome
+STEPS = 20  # a distance d is kept as the whole number nearest to STEPS * sqrt(d)
+DEEPEST = 16.0  # larger distances count as this one: a probability of e^-16
 
 
 def _set(experiment: Experiment) -> str:
@@ -158,3 +167,51 @@ class Record:
     def save(self) -> None:
         """Write all there is so far."""
         save(self.path, self.content)
+
+
+# Answers
+
+
+def bits(answers: Tensor) -> str:
+    """(N,) booleans -> text of a sixth of N characters, for the record of a run; N is a multiple of eight."""
+    return base64.b85encode(np.packbits(answers.cpu().numpy()).tobytes()).decode()
+
+
+def booleans(text: str) -> np.ndarray:
+    """The booleans (N,) of ``bits``."""
+    return np.unpackbits(np.frombuffer(base64.b85decode(text), np.uint8)).astype(bool)
+
+
+def coded(logits: Tensor) -> np.ndarray:
+    """(N, C) -> bytes of the same shape."""
+    logits = logits.detach().cpu().double()
+    below = (logits.max(-1, keepdim=True).values - logits).clamp(max=DEEPEST)
+    return (below.sqrt() * STEPS).round().to(torch.uint8).numpy()
+
+
+def decoded(codes: np.ndarray) -> Tensor:
+    """Logits of which the largest is 0, shape as coded."""
+    return -((torch.from_numpy(codes).float() / STEPS) ** 2)
+
+
+def packed(logits: Tensor) -> str:
+    """For the record of an unfinished experiment."""
+    return base64.b85encode(coded(logits).tobytes()).decode()
+
+
+def store_answers(path: Path, runs: list[dict], classes: int) -> None:
+    """Take the texts out of the runs, and write them to ``path`` (.npz), an array (seeds, N, C) a side and view."""
+    arrays: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        for view, kept in run.pop("answers").items():
+            codes = np.frombuffer(base64.b85decode(kept), np.uint8).reshape(-1, classes)
+            arrays.setdefault(f"{run['net']}/{view}", []).append(codes)
+    with path.with_suffix(".part").open("wb") as file:
+        np.savez_compressed(file, **{key: np.stack(codes) for key, codes in arrays.items()})
+    path.with_suffix(".part").replace(path)
+
+
+def load_answers(path: Path) -> dict[str, Tensor]:
+    """Logits (seeds, N, C) of each "side/view"."""
+    with np.load(path) as arrays:
+        return {key: decoded(arrays[key]) for key in arrays.files}

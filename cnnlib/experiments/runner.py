@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 
-from cnnlib.experiments import compact, search
+from cnnlib.experiments import search
 from cnnlib.experiments.experiment import Experiment
-from cnnlib.experiments.job import Job, do, images_of, step_bytes
-from cnnlib.experiments.record import Record
+from cnnlib.experiments.job import Job, do, images_of, spreads, step_bytes
+from cnnlib.experiments.record import Record, store_answers
 from cnnlib.experiments.registry import named
-from cnnlib.experiments.starts import spreads
 from cnnlib.training import find_device, seeded
 
 MORE_SEEDS = 10  # as soon as one run fails
@@ -72,13 +71,8 @@ class _Making:
     """An experiment on its way into a record."""
 
     def __init__(self, experiment: Experiment, record: Record, draw: Draw, devices: list, jobs: int) -> None:
-        self.experiment, self.record, self.draw, self.devices, self.jobs = (
-            experiment,
-            record,
-            draw,
-            devices,
-            jobs,
-        )
+        self.experiment, self.record, self.draw = experiment, record, draw
+        self.devices, self.jobs = devices, jobs
         self.epochs = experiment.epochs()
 
     def job(self, label: str, peak: float, seed: int, searching: bool, turn: int = 0) -> Job:
@@ -166,7 +160,7 @@ def run(
     stored.parent.mkdir(parents=True, exist_ok=True)
     if experiment.views:
         _, judge = images_of(experiment.data, chosen)
-        compact.store(stored.with_suffix(".npz"), record.content["runs"], len(judge.classes))
+        store_answers(stored.with_suffix(".npz"), record.content["runs"], len(judge.classes))
     record.save()
     os.replace(record.path, stored)
     return stored

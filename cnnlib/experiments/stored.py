@@ -7,9 +7,9 @@ import json
 from torch import Tensor
 
 from cnnlib import figures, resources
-from cnnlib.experiments import compact
 from cnnlib.experiments.checks import Weakness, compared, weaknesses
 from cnnlib.experiments.comparison import Comparison
+from cnnlib.experiments.record import load_answers
 from cnnlib.experiments.registry import named
 from cnnlib.experiments.runner import FIRST, SECOND
 
@@ -27,16 +27,18 @@ def load(name: str, second: bool = False) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def answers(name: str) -> dict[str, Tensor]:
+def answers(name: str, second: bool = False) -> dict[str, Tensor]:
     """What the trained networks of an experiment with ``views`` put out for the test images, "side/view" -> logits.
 
-    Each is (seeds, N, classes), the largest logit of an image set to 0; from data/runs/NAME.npz.
+    Each is (seeds, N, classes), the largest logit of an image set to 0; from data/runs/NAME.npz, or of the ``second``
+    making from data/runs/second/NAME.npz.
     """
     named(name)
-    path = resources.folder() / "runs" / f"{name}.npz"
+    path = resources.folder() / "runs" / (SECOND if second else FIRST).folder / f"{name}.npz"
     if not path.is_file():
-        raise ValueError(f"{path.name} is not in {path.parent}: make it with `cnnlib run {name}`")
-    return compact.load(path)
+        how = f"cnnlib run {name}" + " --second" * second
+        raise ValueError(f"{path.name} is not in {path.parent}: make it with `{how}`")
+    return load_answers(path)
 
 
 def sides(stored: dict) -> dict[str, list[dict]]:

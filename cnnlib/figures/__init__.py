@@ -5,7 +5,6 @@ Plots of numbers, pictures of arrays, drawings of networks (``network``, ``block
 """
 
 from cnnlib.figures.diagram import block, network
-from cnnlib.figures.intervals import Interval, intervals
 from cnnlib.figures.listing import source
 from cnnlib.figures.pictures import (
     confusion,
@@ -17,7 +16,15 @@ from cnnlib.figures.pictures import (
     receptive_field_frames,
     receptive_fields,
 )
-from cnnlib.figures.plots import bars, layer_costs, lines, top5_errors, training_curves
+from cnnlib.figures.plots import (
+    Interval,
+    bars,
+    intervals,
+    layer_costs,
+    lines,
+    top5_errors,
+    training_curves,
+)
 from cnnlib.figures.scatter import bubbles, predicted_vs_measured
 from cnnlib.figures.style import COLOURS, FAINT, new_axes, styled
 

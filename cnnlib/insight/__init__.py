@@ -4,18 +4,19 @@ Outputs of layers, gradients, receptive fields found by experiment, deconvnets, 
 what a trained network sees in a photo. Networks are left as they were.
 """
 
-from cnnlib.insight.attribution import class_maps, occlusion
-from cnnlib.insight.deconvolution import deconvnet, top_images
-from cnnlib.insight.gradients import (
+from cnnlib.insight.attribution import class_maps, deconvnet, occlusion, top_images
+from cnnlib.insight.prediction import Prediction, classify, misclassified
+from cnnlib.insight.receptive_field import ReceptiveField, reached, receptive_fields
+from cnnlib.insight.signals import (
     GradientAgreement,
     GradientNorm,
+    activations,
+    aliased_share,
+    filters,
     gradient_agreement,
     gradient_norms,
     weight_gradients,
 )
-from cnnlib.insight.layer_outputs import activations, aliased_share, filters
-from cnnlib.insight.prediction import Prediction, classify, misclassified
-from cnnlib.insight.receptive_field import ReceptiveField, reached, receptive_fields
 
 __all__ = [
     "GradientAgreement",

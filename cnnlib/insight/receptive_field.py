@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from cnnlib.costs import trace
-from cnnlib.insight.layer_outputs import layer_of
+from cnnlib.insight.signals import layer_of
 from cnnlib.shapes import Span
 
 _PASSED_ON = frozenset((

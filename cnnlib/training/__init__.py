@@ -7,8 +7,7 @@ answer.
 
 from cnnlib.training import calibration, checkpoint, ensemble
 from cnnlib.training.distributed import World, current_world, process_group
-from cnnlib.training.evaluation import evaluate, evaluating, find_device, predict, seeded
-from cnnlib.training.input_checks import check_set
+from cnnlib.training.evaluation import check_set, evaluate, evaluating, find_device, predict, seeded
 from cnnlib.training.loop import train
 from cnnlib.training.paper_recipes import (
     IMAGENET_MEAN,
@@ -17,8 +16,7 @@ from cnnlib.training.paper_recipes import (
     Setup,
     resize_side,
 )
-from cnnlib.training.recipe import Diverged, Epoch, Recipe, describe
-from cnnlib.training.schedule import Cosine, PiecewiseLinear, StepDecay
+from cnnlib.training.recipe import Cosine, Diverged, Epoch, PiecewiseLinear, Recipe, StepDecay, describe
 from cnnlib.training.step import Step
 from cnnlib.training.transfer import Frozen, linear_probe, pretrained
 

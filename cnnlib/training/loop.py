@@ -24,11 +24,19 @@ import torch
 from torch import nn
 
 from cnnlib.training import checkpoint as checkpoints
-from cnnlib.training import input_checks, out_of_memory
 from cnnlib.training.distributed import World, current_world
 from cnnlib.training.epoch_pass import EpochPass, diverged, held_signals
-from cnnlib.training.evaluation import Source, device_of, evaluate, evaluating
-from cnnlib.training.recipe import Diverged, Epoch, Recipe
+from cnnlib.training.evaluation import (
+    OutOfMemory,
+    Source,
+    call_with_advice,
+    check_readable,
+    check_set,
+    device_of,
+    evaluate,
+    evaluating,
+)
+from cnnlib.training.recipe import Diverged, Epoch, Recipe, check_batch
 from cnnlib.training.step import Step
 
 LOSS_CHECK_INTERVAL = 100  # steps from one look at the losses to the next: to look is to wait for a GPU
@@ -54,10 +62,10 @@ def train(
     validation images that cannot be read; ``Diverged`` naming step and rate when the loss stops being finite.
     """
     with evaluating(net):
-        input_checks.check_set(net, train_set, "train_set")
-        input_checks.check_set(net, valid_set, "valid_set")
+        check_set(net, train_set, "train_set")
+        check_set(net, valid_set, "valid_set")
     world, device = current_world(), device_of(net)
-    input_checks.check_batch(net, recipe, len(train_set), world.size)
+    check_batch(net, recipe, len(train_set), world.size)
     identity, saved = {}, None
     if checkpoint is not None:
         identity = checkpoints.identity(net, recipe, train_set, valid_set)
@@ -105,7 +113,7 @@ class _Run:
         for row in self.rows[:]:
             yield from self._with_average(Epoch(**row))
         if len(self.rows) < self.recipe.epochs:
-            input_checks.check_readable(self.valid_set, self.world, self.recipe.batch, progress)
+            check_readable(self.valid_set, self.world, self.recipe.batch, progress)
         for epoch in range(len(self.rows), ceil(self.recipe.epochs)):
             row = self._epoch(epoch, part, progress)
             part = None
@@ -134,7 +142,7 @@ class _Run:
         keeps = self.file is not None and self.world.is_main
         last_good = checkpoints.content(self.file) if keeps else None
         try:
-            loss, accuracy, rate = out_of_memory.call_with_advice(
+            loss, accuracy, rate = call_with_advice(
                 lambda: self._train_epoch(epoch, saved, start, progress), advice
             )
             valid_loss, valid_accuracy = self._validate()
@@ -144,7 +152,7 @@ class _Run:
             if keeps:
                 checkpoints.put_back(self.file, last_good)
             raise
-        except out_of_memory.OutOfMemory:
+        except OutOfMemory:
             self.step.free_memory()  # a notebook keeps the traceback, and with it this run
             raise
         return Epoch(epoch + 1, loss, accuracy, valid_loss, valid_accuracy, rate, time.perf_counter() - start)

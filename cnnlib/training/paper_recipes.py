@@ -10,8 +10,7 @@ from torch import Tensor
 from torchvision import transforms
 
 from cnnlib.images import ImageFolder, Stream, centre_crop, colour_pca, from_torchvision, random_scale_crop
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import Cosine, StepDecay
+from cnnlib.training.recipe import Cosine, Recipe, StepDecay
 
 SAMPLE_SIZE = 1024  # images, evenly spread over the set, that the mean and the axes of colour are taken from
 # Of ImageNet's pixels, as public weights expect them.

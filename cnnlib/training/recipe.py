@@ -7,17 +7,80 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from math import inf
+from math import cos, inf, pi
 
 import torch
 from torch import Tensor, nn
 
 from cnnlib.images import Augment
-from cnnlib.training.schedule import PiecewiseLinear
 
 
 class Diverged(ValueError):
     """The loss is no longer a finite number."""
+
+
+# Learning rates are functions of progress: 0 at the first step of a training run, 1 at its end.
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """Straight lines through (knot, value): ``PiecewiseLinear((0, 0.2, 1), (0, 0.1, 0))`` rises to 0.1, falls to 0.
+
+    Raises ``ValueError`` unless the knots rise from 0 to 1 and each has one value.
+    """
+
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check the knots."""
+        rising = all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
+        if len(self.knots) < 2 or self.knots[0] != 0 or self.knots[-1] != 1 or not rising:
+            raise ValueError(f"knots={self.knots}: need rising numbers from 0 to 1")
+        if len(self.values) != len(self.knots):
+            raise ValueError(f"values={self.values}: need one for each of {len(self.knots)} knots")
+
+    def __call__(self, t: float) -> float:
+        """Rate at progress ``t``."""
+        right = next(i for i in range(1, len(self.knots)) if t <= self.knots[i] or self.knots[i] == 1)
+        (t0, t1), (v0, v1) = self.knots[right - 1 : right + 1], self.values[right - 1 : right + 1]
+        # At a knot its own value: the formula may miss it by a rounding, and fall below 0.
+        return v1 if t == t1 else v0 + (v1 - v0) * (t - t0) / (t1 - t0)
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """``start``, times ``factor`` as progress passes each of ``at``: the staircase of the early papers."""
+
+    start: float
+    at: tuple[float, ...]
+    factor: float = 0.1
+
+    def __call__(self, t: float) -> float:
+        """Rate at progress ``t``."""
+        return self.start * self.factor ** sum(t >= edge for edge in self.at)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from ``start`` down to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983).
+
+    ``warmup``: the share of the run in which the rate rises from 0 in a straight line, before the cosine begins.
+    """
+
+    start: float
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup={self.warmup}: need at least 0 and less than 1")
+
+    def __call__(self, t: float) -> float:
+        """Rate at progress ``t``."""
+        if t < self.warmup:
+            return self.start * t / self.warmup
+        return self.start * (1 + cos(pi * (t - self.warmup) / (1 - self.warmup))) / 2
 
 
 @dataclass(frozen=True)
@@ -113,6 +176,22 @@ class Recipe:
         """Each setting in plain values; of the rate, its course in eleven numbers."""
         described = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
         return described | {"lr": [float(self.lr(t / 10)) for t in range(11)]}
+
+
+def check_batch(net: nn.Module, recipe: Recipe, count: int, processes: int = 1) -> None:
+    """Raises ``ValueError`` if batches of this size cannot be drawn from ``count`` images, shared out or normed."""
+    batch, parts = recipe.batch, processes * recipe.accumulate
+    if batch > count:
+        raise ValueError(f"batch={batch}: the training set has {count} images, need at most that many")
+    normed = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in net.modules())
+    if batch < (1 + normed) * parts:
+        few = (
+            "batch normalisation needs two images or more to take statistics of"
+            if normed
+            else "need one image"
+        )
+        parted = f" in each of {parts} parts, over processes and accumulate={recipe.accumulate}"
+        raise ValueError(f"batch={batch}: {few}{parted if parts > 1 else ''}")
 
 
 def describe(value: object) -> object:

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cnnlib.experiments import comparison
-from cnnlib.experiments.compact import bits, booleans
+from cnnlib.experiments.record import bits, booleans
 
 
 def side(differences, start=50.0):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cnnlib.experiments.alexnet import HOG
+from cnnlib.experiments.before_2014 import HOG
 
 
 def stripes(angle, side=28):

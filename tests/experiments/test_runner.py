@@ -14,7 +14,6 @@ import cnnlib
 from cnnlib import datasets, runs
 from cnnlib.experiments import job, registry, runner, search, standings
 from cnnlib.experiments import record as records
-from cnnlib.experiments.compact import booleans
 from cnnlib.experiments.experiment import Experiment, Side
 from cnnlib.experiments.registry import EXPERIMENTS
 from cnnlib.images.datasets import Images
@@ -76,9 +75,9 @@ def test_an_experiment_is_stored_whole_with_its_provenance(tmp_path, tiny):
     assert record["instructions"]["torch"] == torch.backends.cpu.get_cpu_capability()
     assert record["data"]["validation"] == 500 and len(record["data"]["digest"]) == 16
     assert record["code"]["digest"] == records.code_digest() and record["processor"]
-    assert all(len(booleans(run["right"])) == 24 for run in record["runs"])
+    assert all(len(records.booleans(run["right"])) == 24 for run in record["runs"])
     for run in record["runs"]:
-        assert booleans(run["right"]).mean() == pytest.approx(run["rows"][-1]["valid_acc"], abs=1e-4)
+        assert records.booleans(run["right"]).mean() == pytest.approx(run["rows"][-1]["valid_acc"], abs=1e-4)
 
 
 def test_the_search_sees_neither_training_nor_test_images(tiny):

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from cnnlib.figures.intervals import Interval, intervals
+from cnnlib.figures.plots import Interval, intervals
 
 ROWS = [
     Interval("a minus b", 2.0, 1.0, 3.0, [1.5, 2.5]),

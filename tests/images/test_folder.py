@@ -19,8 +19,7 @@ from cnnlib.images.stream import Stream
 from cnnlib.training import loop
 from cnnlib.training.evaluation import evaluate, predict, seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe
 
 
 def net():

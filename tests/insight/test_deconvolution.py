@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnlib import probe
-from cnnlib.insight.deconvolution import filtered_back, unpool
+from cnnlib.insight.attribution import filtered_back, unpool
 from cnnlib.models.layers import LocalResponseNorm
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import cnnlib
-from cnnlib.insight import gradients
+from cnnlib.insight import signals
 from cnnlib.models import ablation
 from cnnlib.training.evaluation import seeded
 
@@ -63,7 +63,7 @@ def test_gradients_are_those_of_autograd_and_leave_no_trace():
         net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3))
         x, y = torch.randn(6, 1, 4, 4), torch.arange(6) % 3
     before = copy.deepcopy(net.state_dict())
-    got = gradients.weight_gradients(net, x, y)
+    got = signals.weight_gradients(net, x, y)
     assert list(got) == ["0", "3"] and net[0].weight.grad is None
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     F.cross_entropy(net.train()(x), y).backward()
@@ -74,9 +74,9 @@ def test_agreement_is_the_cosine():
     with seeded(0):
         net, x = classifier(), torch.randn(6, 1, 2, 2)
     y = torch.arange(6) % 3
-    (same,) = gradients.gradient_agreement(net, (x, y), (x, y))
+    (same,) = signals.gradient_agreement(net, (x, y), (x, y))
     assert same.cosine == pytest.approx(1) and same.name == "1"
-    (other,) = gradients.gradient_agreement(net, (x, y), (x.flip(0) + 1, y))
-    a, b = (gradients.weight_gradients(net, v, y)["1"].flatten() for v in (x, x.flip(0) + 1))
+    (other,) = signals.gradient_agreement(net, (x, y), (x.flip(0) + 1, y))
+    a, b = (signals.weight_gradients(net, v, y)["1"].flatten() for v in (x, x.flip(0) + 1))
     assert other.cosine == pytest.approx((a @ b / a.norm() / b.norm()).item(), abs=1e-6)
     assert other.norm == pytest.approx(a.norm().item()) and other.cosine < 0.99

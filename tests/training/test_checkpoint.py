@@ -22,8 +22,7 @@ from cnnlib.images import Images, augmentation
 from cnnlib.training import checkpoint, loop
 from cnnlib.training.evaluation import evaluate, seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe
 
 RICH = replace(RECIPE, augment=(augmentation.flip, augmentation.crop(1)), mixup=0.3, ema=0.9)
 RECIPES = {"plain": RECIPE, "rich": RICH, "adam": replace(RECIPE, optimiser=torch.optim.Adam)}

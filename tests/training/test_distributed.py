@@ -15,13 +15,12 @@ import toys
 from torch import nn
 from toys import toy
 
-from cnnlib.training import checkpoint, distributed, input_checks
+from cnnlib.training import checkpoint, distributed
 from cnnlib.training.distributed import World
 from cnnlib.training.epoch_pass import EpochPass, shuffled_batches
 from cnnlib.training.evaluation import evaluate, seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe, check_batch
 
 HERE = os.pathsep.join(map(os.path.dirname, (__file__, toys.__file__)))
 RECIPE = Recipe(4, PiecewiseLinear((0, 1), (0.2, 0.02)), 16)
@@ -189,9 +188,9 @@ def test_batches_too_small_for_the_processes_are_refused():
     with pytest.raises(
         ValueError, match="batch=5: batch normalisation needs two images .* in each of 3 parts"
     ):
-        input_checks.check_batch(normed, Recipe(1, batch=5), 100, processes=3)
+        check_batch(normed, Recipe(1, batch=5), 100, processes=3)
     with pytest.raises(ValueError, match="batch=2: need one image in each of 3 parts"):
-        input_checks.check_batch(nn.Linear(2, 2), Recipe(1, batch=2), 100, processes=3)
+        check_batch(nn.Linear(2, 2), Recipe(1, batch=2), 100, processes=3)
 
 
 def test_norms_over_processes_need_gpus():

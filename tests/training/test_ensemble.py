@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnlib.experiments import compact as kept
+from cnnlib.experiments import record as kept
 from cnnlib.images.datasets import Images
 from cnnlib.training import calibration, ensemble
 
@@ -146,10 +146,10 @@ def test_what_is_kept_gives_nearly_the_same_probabilities():
 
 def test_runs_are_stored_and_come_back(tmp_path):
     logits = [torch.randn(30, 4) for _ in range(3)]
-    runs = [{"net": "a", "seed": i, "answers": {"plain": kept.text(x)}} for i, x in enumerate(logits)]
-    kept.store(tmp_path / "x.npz", runs, 4)
+    runs = [{"net": "a", "seed": i, "answers": {"plain": kept.packed(x)}} for i, x in enumerate(logits)]
+    kept.store_answers(tmp_path / "x.npz", runs, 4)
     assert runs == [{"net": "a", "seed": i} for i in range(3)]
-    back = kept.load(tmp_path / "x.npz")
+    back = kept.load_answers(tmp_path / "x.npz")
     assert list(back) == ["a/plain"] and back["a/plain"].shape == (3, 30, 4)
     again = torch.stack([kept.decoded(kept.coded(x)) for x in logits])
     assert torch.equal(back["a/plain"], again) and back["a/plain"].dtype == torch.float32

@@ -18,8 +18,7 @@ from cnnlib.training import checkpoint
 from cnnlib.training import loop as training
 from cnnlib.training.evaluation import evaluate, find_device, predict, seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Diverged, Recipe
-from cnnlib.training.schedule import Cosine, PiecewiseLinear, StepDecay
+from cnnlib.training.recipe import Cosine, Diverged, PiecewiseLinear, Recipe, StepDecay
 
 # ---- schedules ----
 

@@ -12,13 +12,11 @@ from torch.nn import functional as F
 from toys import RECIPE, generator, row_values, small, toy
 
 from cnnlib.images import augmentation
-from cnnlib.training import out_of_memory
 from cnnlib.training import step as stepping
 from cnnlib.training.distributed import World
-from cnnlib.training.evaluation import evaluate, predict, seeded
+from cnnlib.training.evaluation import OutOfMemory, call_with_advice, evaluate, predict, seeded
 from cnnlib.training.loop import train
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe
 from cnnlib.training.step import EMA, Step
 
 
@@ -256,7 +254,7 @@ def big_tensors():
 @pytest.mark.parametrize("error", [RuntimeError, torch.OutOfMemoryError])
 def test_out_of_memory_says_what_to_lower_and_holds_nothing(error):
     net = Hungry(error)
-    with pytest.raises(out_of_memory.OutOfMemory, match="lower batch=16 of the recipe") as caught:
+    with pytest.raises(OutOfMemory, match="lower batch=16 of the recipe") as caught:
         list(train(net, toy(), toy(), RECIPE))
     assert (
         caught.value.__context__ is None
@@ -266,13 +264,13 @@ def test_out_of_memory_says_what_to_lower_and_holds_nothing(error):
     net.calls = 5
     net.train()
     net.eval = lambda: net  # so that prediction hits it too
-    with pytest.raises(out_of_memory.OutOfMemory, match="lower batch=7"):
+    with pytest.raises(OutOfMemory, match="lower batch=7"):
         predict(net, toy(), batch=7)
 
 
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="something else"):
-        out_of_memory.call_with_advice(lambda: (_ for _ in ()).throw(RuntimeError("something else")), "")
+        call_with_advice(lambda: (_ for _ in ()).throw(RuntimeError("something else")), "")
 
 
 @pytest.mark.parametrize(
