@@ -31,18 +31,23 @@ def test_the_rows_of_the_text_are_told_apart(own):
     assert told == {"a": "optimisation", "b": "over-fitting", "c": "fine"}
 
 
-def test_batch_norm_is_torch_s_over_several_batches(own):
-    torch.manual_seed(0)
-    norm = nn.BatchNorm2d(3).double()
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
-    mean, var = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    for training in (True, True, False):
-        x = 5 * torch.randn(2, 3, 2, 2, dtype=torch.float64) + 1
-        norm.train(training)
-        out, mean, var = own.reference["batch_norm"](x, norm.weight, norm.bias, mean, var, training)
-        assert torch.allclose(out, norm(x))
-        assert torch.allclose(mean, norm.running_mean) and torch.allclose(var, norm.running_var)
+def test_the_network_is_the_package_s_for_any_row_of_the_table(own):
+    """Blocks are made in the package's order, so that one seed draws the same weights for both."""
+    block = resnet.residual(resnet.basic, resnet.option_a)
+    for counts, widths in (((2, 1), (8, 16)), ((1, 2, 3), (4, 8, 12))):
+        net = own.reference["assemble"](block, counts, widths, 5).eval()
+        twin = resnet.cifar(resnet.Plan(block, counts, widths, stem=widths[0]), 5).eval()
+        weights = dict(zip(twin.state_dict(), net.state_dict().values(), strict=True))
+        twin.load_state_dict(weights)
+        x = torch.randn(2, 3, 16, 16)
+        with torch.no_grad():
+            assert torch.allclose(net(x), twin(x), atol=1e-6)
+
+
+def test_the_number_of_parameters_of_the_public_row_is_right(own):
+    """Convolution 216, normalisation 16, blocks 64 + 64 + 128, linear layer 170."""
+    (case,) = [c for c in own.sheet.exercise("assemble").practice if c.inputs["what"] == "parameters"]
+    assert case.value == 3 * 8 * 9 + 2 * 8 + 8 * 8 + 8 * 8 + 8 * 16 + 16 * 10 + 10
 
 
 PACKAGE_S = {"make_block": resnet.residual(resnet.basic, resnet.option_a)}

@@ -27,14 +27,38 @@ def make_block(c_in, c_out, stride):
 PAD = "x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))"
 
 
-def block(*swaps):
-    """The right block with each ``(right, wrong)`` exchanged."""
-    text = BLOCK
+def swapped(text, swaps):
+    """A right answer with each ``(right, wrong)`` exchanged."""
     for right, wrong in swaps:
         if text.count(right) != 1:
-            raise ValueError(f"{right!r} stands {text.count(right)} times in the block: need once")
+            raise ValueError(f"{right!r} stands {text.count(right)} times in the answer: need once")
         text = text.replace(right, wrong)
     return text
+
+
+def block(*swaps):
+    """The right block with each ``(right, wrong)`` exchanged."""
+    return swapped(BLOCK, swaps)
+
+
+NETWORK = """
+def assemble(block, counts, widths, classes):
+    layers = [nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    c_in = widths[0]
+    for stage, (count, width) in enumerate(zip(counts, widths)):
+        for place in range(count):
+            layers.append(block(c_in, width, 2 if stage and not place else 1))
+            c_in = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c_in, classes))
+"""
+
+
+AGAIN = "        c_in = width\n        layers += [block(c_in, c_in, 1)] * (count - 1)"
+
+
+def network(*swaps):
+    """The right network with each ``(right, wrong)`` exchanged."""
+    return swapped(NETWORK, swaps)
 
 
 WRONG = {
@@ -78,116 +102,48 @@ def diagnose(shallow, deep, margin):
     return "fine" if test <= margin else "over-fitting" if train > margin else "optimisation"
 """,
     },
-    "batch_norm": {
-        "each image for itself": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (2, 3)
-    used = (x.mean(axes)[:, :, None, None], x.var(axes, unbiased=False)[:, :, None, None]) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * x.mean((0, 2, 3))
-        var = 0.9 * var + 0.1 * x.var((0, 2, 3), unbiased=True)
-    m, v = used if training else (t[:, None, None] for t in used)
-    g, b = gamma[:, None, None], beta[:, None, None]
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "all channels together": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean().expand(len(mean)), x.var(unbiased=False).expand(len(mean))) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "eps outside of the root": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v.sqrt() + eps) + b, mean, var
-""",
-        "the unbiased variance in the batch": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=True)) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "the biased variance is kept": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=False)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "took momentum the other way": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = 0.1 * mean + 0.9 * used[0]
-        var = 0.1 * var + 0.9 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "kept the last batch": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = used[0]
-        var =  x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "the batch in prediction, too": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False))
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "moved the running numbers in prediction": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    mean = 0.9 * mean + 0.1 * x.mean(axes)
-    var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps).sqrt() + b, mean, var
-""",
-        "shifted before it scaled": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * ((x - m) / (v + eps).sqrt() + b), mean, var
-""",
-        "divided by the variance": """
-def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
-    axes = (0, 2, 3)
-    used = (x.mean(axes), x.var(axes, unbiased=False)) if training else (mean, var)
-    if training:
-        mean = 0.9 * mean + 0.1 * used[0]
-        var = 0.9 * var + 0.1 * x.var(axes, unbiased=True)
-    m, v, g, b = (t[:, None, None] for t in (*used, gamma, beta))
-    return g * (x - m) / (v + eps) + b, mean, var
+    "assemble": {
+        "stride 2 in the first stage, too": network(("2 if stage and not place else 1", "1 if place else 2")),
+        "stride 2 in every block of a later stage": network(
+            ("2 if stage and not place else 1", "2 if stage else 1")
+        ),
+        "stride 2 at the end of a stage": network(
+            ("2 if stage and not place else 1", "2 if place == count - 1 and stage < len(counts) - 1 else 1")
+        ),
+        "widened at the end of a stage": network(
+            (
+                "block(c_in, width, 2",
+                "block(width, widths[min(stage + (place == count - 1), len(widths) - 1)], 2",
+            )
+        ),
+        "one block, used again": network(
+            ("        for place in range(count):\n    ", ""),
+            ("2 if stage and not place else 1))\n            c_in = width", "2 if stage else 1))\n" + AGAIN),
+        ),
+        "a bias in front of the normalisation": network((", bias=False", "")),
+        "no ReLU at the start": network((", nn.ReLU()]", "]")),
+        "the largest number of each map": network(("nn.AdaptiveAvgPool2d", "nn.AdaptiveMaxPool2d")),
+        "blocks in a list that no module knows": """
+def assemble(block, counts, widths, classes):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+            self.bn = nn.BatchNorm2d(widths[0])
+            self.blocks, c_in = [], widths[0]
+            for stage, (count, width) in enumerate(zip(counts, widths)):
+                for place in range(count):
+                    self.blocks.append(block(c_in, width, 2 if stage and not place else 1))
+                    c_in = width
+            self.head = nn.Linear(c_in, classes)
+
+        def forward(self, x):
+            x = F.relu(self.bn(self.stem(x)))
+            for block in self.blocks:
+                x = block(x)
+            return self.head(x.mean((2, 3)))
+
+    return Net()
 """,
     },
     "make_block": {
@@ -198,6 +154,13 @@ def batch_norm(x, gamma, beta, mean, var, training, eps=1e-5):
             ("stride, 1, bias=False", "stride, 1"), ("3, 1, 1, bias=False", "3, 1, 1")
         ),
         "a ReLU in front of the sum": block(("self.bn2(self.conv2(f))", "F.relu(self.bn2(self.conv2(f)))")),
+        "F times 0 where the shape changes": block(
+            ("f = self.bn2(self.conv2(f))", "f = self.bn2(self.conv2(f)) * (self.stride == 1)")
+        ),
+        "the stride in the second convolution": block(
+            ("c_out, 3, stride, 1, bias=False", "c_out, 3, 1, 1, bias=False"),
+            ("nn.Conv2d(c_out, c_out, 3, 1, 1", "nn.Conv2d(c_out, c_out, 3, stride, 1"),
+        ),
         "no ReLU behind the sum": block(("F.relu(f + x)", "f + x")),
         "cut out a corner": block(
             (":: self.stride, :: self.stride", ": x.shape[2] // self.stride, : x.shape[3] // self.stride")

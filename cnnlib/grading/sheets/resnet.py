@@ -1,4 +1,4 @@
-"""Sheet *ResNet*: two curves, batch normalisation, a block with mistakes, plain layers to train, a choice of stages."""
+"""Sheet *ResNet*: two curves, a network from a table, a block to mend, plain layers to train, a choice of stages."""
 
 from __future__ import annotations
 
@@ -9,31 +9,71 @@ from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing, numbers
 from cnnlib.grading.values import is_whole
 
-# Batch normalisation
+# A network from a row of a table
 
 
-def norm_case(rng: Random, what: str, training: bool) -> dict[str, object]:
-    """Few numbers a channel, so that n - 1 is not n, and a large eps, so that its place is seen."""
-    c = rng.randrange(2, 5)
+def table_case(rng: Random, what: str) -> dict[str, object]:
+    """Two or three stages, of which one has several blocks, and images of which the last map still has four pixels."""
+    stages = rng.randrange(2, 4)
+    counts = rng.sample((1, 2, 3), stages)
     return dict(
-        x=numbers(rng, rng.randrange(2, 4), c, 2, rng.randrange(2, 4)),
-        gamma=numbers(rng, c, zero=False),
-        beta=numbers(rng, c, zero=False),
-        mean=numbers(rng, c, zero=False),
-        var=[abs(v) + 1 for v in numbers(rng, c)],
-        training=training,
-        eps=rng.choice((0.25, 0.5, 1.0)),
+        counts=counts,
+        widths=[rng.randrange(3, 6) * 2**stage for stage in range(stages)],
+        classes=rng.randrange(3, 6),
+        x=numbers(rng, 2, 3, 8, 8) if what == "scores" else [],
         what=what,
     )
 
 
-def run_norm(ns, x, gamma, beta, mean, var, training, eps, what):
-    """The map that comes out, or the two running statistics, or all three."""
+def run_assemble(ns, counts, widths, classes, x, what):
+    """The blocks that were asked for, the parameters by tensor, or the scores of images."""
     import torch
+    from torch import nn
 
-    given = (torch.tensor(v, dtype=torch.float64) for v in (x, gamma, beta, mean, var))
-    out, *running = ns["batch_norm"](*given, training, eps)
-    return {"output": out, "running": running, "all": [out, *running]}[what]
+    asked = []
+
+    def block(c_in, c_out, stride):
+        asked.append([c_in, c_out, stride])
+        return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), Step(len(asked)))
+
+    class Step(nn.Module):
+        """Tells blocks apart whose weights are alike."""
+
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def forward(self, maps):
+            return 3 * maps + self.number * maps.abs()
+
+    net = ns["assemble"](block, tuple(counts), tuple(widths), classes)
+    if what == "blocks":
+        return asked
+    if what == "parameters":
+        return sum(p.numel() for p in net.parameters())
+    filled(net.eval(), scale=True)
+    with torch.no_grad():
+        return net(torch.tensor(x))
+
+
+def right_total(value: object, reference: object, inputs: dict) -> str:
+    """Whether there are too many parameters or too few."""
+    if value == reference:
+        return ""
+    return f"the network of assemble() has {value} parameters, too {'many' if value > reference else 'few'}"
+
+
+@judges_lists
+def right_blocks(value: object, reference: object, inputs: dict) -> str:
+    """Which block is the first one that does not belong where it is."""
+    for number, (got, right) in enumerate(zip(value, reference, strict=False), 1):
+        if got != right:
+            return f"block {number} of assemble() is block({', '.join(map(str, got))}), and another one belongs there"
+    return (
+        ""
+        if len(value) == len(reference)
+        else f"assemble() makes {len(value)} blocks, {len(reference)} are needed"
+    )
 
 
 # A block with shortcut A
@@ -85,13 +125,20 @@ def run_block(ns, c_in, c_out, stride, x, what):
     return [out, x]
 
 
+def right_count(value: object, reference: object, inputs: dict) -> str:
+    """Whether the convolutions, and then the whole block, hold too much or too little."""
+    for what, got, right in zip(("the convolutions hold", "the block holds"), value, reference, strict=True):
+        if got != right:
+            return f"{what} {got} parameters, too {'many' if got > right else 'few'}"
+    return ""
+
+
 def right_block(value: object, reference: object, inputs: dict) -> str:
     """The output, and whether the map that went in is as it was."""
-    if wrong := same(value, reference):
-        if wrong.startswith("value 2"):
-            return "the block changes the map that it was given; somebody else may still need it"
-        return wrong.removeprefix("value 1: ")
-    return ""
+    if wrong := same(value[0], reference[0]):
+        return wrong
+    changed = same(value[1], reference[1])
+    return "the block changes the map that it was given; somebody else may still need it" if changed else ""
 
 
 # A deep plain network to train
@@ -252,17 +299,16 @@ def deep_enough(value: object, reference: object, inputs: dict) -> str:
 
 END = "Look at the last pass alone, at the images that nobody trained on first."
 SECOND = "Worse on new images, too: now the training error says which of the two it is."
-CHANNEL = "One mean and one variance a channel, over all images and all places; eps belongs under the root."
-BIASED = (
-    "The batch is normalised with its variance divided by n; the running variance takes the one by n - 1."
+PLACE = (
+    "For each block: which stage is it in, is it the first one there, and what came out of the one before it?"
 )
-MOVE = "A running number keeps nine tenths of itself and takes one tenth of the new one."
-STILL = (
-    "In prediction the batch counts for nothing: the running numbers normalise, and they stay as they were."
+HELD = "Which layers need a bias, which not, and does the module know of all its blocks?"
+ORDER = "Go through your network from front to end and hold it against the list of the text."
+HOLDS = (
+    "Which parameters can change nothing that comes out, and which numbers must be kept once for each place?"
 )
-HOLDS = "A normalisation takes a bias away again; each place needs a normalisation of its own; zeros need no weights."
-ZERO = "With F = 0 the block is its shortcut, with the last ReLU: every stride-th pixel, zeros behind the channels."
-SUM = "F may fall below 0 before the sum; one ReLU stands behind it. And what came in belongs to the caller."
+ZERO = "With F = 0 only the shortcut is left. Hold it, number by number, against what the text says of shortcut A."
+SUM = "Which values may F take, where do the ReLUs of the paper's block stand, and where its stride?"
 SHALLOW = "With six layers the usual start will do. Is it this network that learns, and does its loss fall?"
 DEEP = "Print the spread of the maps, layer by layer, before the first step. Which weights hand on what they get?"
 
@@ -316,68 +362,44 @@ DIAGNOSE = Exercise(
     ),
 )
 
-TWO = [[[[1.0]]], [[[3.0]]]]  # two images of one channel and one place
-ZEROS = dict(gamma=[1.0], beta=[0.0], mean=[0.0], var=[1.0])
+PAIR = dict(counts=[2, 1], widths=[8, 16], classes=10)
 
-BATCH_NORM = Exercise(
-    "batch_norm",
+ASSEMBLE = Exercise(
+    "assemble",
     practice=(
+        Case(PAIR | dict(x=[], what="blocks"), [[8, 8, 1], [8, 8, 1], [8, 16, 2]], PLACE, right_blocks),
         Case(
-            dict(x=TWO, **ZEROS, training=True, eps=0.0, what="output"),
-            [[[[-1.0]]], [[[1.0]]]],
-            "Mean 2, variance 1: the numbers are -1 and 1.",
+            dict(counts=[3, 2, 2], widths=[4, 6, 10], classes=3, x=[], what="blocks"),
+            [[4, 4, 1], [4, 4, 1], [4, 4, 1], [4, 6, 2], [6, 6, 1], [6, 10, 2], [10, 10, 1]],
+            PLACE,
+            right_blocks,
         ),
+        Case(PAIR | dict(x=[], what="parameters"), 658, HELD, right_total),
         Case(
             dict(
-                x=TWO, gamma=[2.0], beta=[1.0], mean=[0.0], var=[1.0], training=True, eps=3.0, what="output"
+                counts=[2, 1], widths=[2, 3], classes=2, what="scores",
+                x=[[
+                    [[3.0, -2.0, 3.0, 4.0], [2.0, 2.0, -5.0, 0.0]],
+                    [[0.0, 1.0, 6.0, 1.0], [-4.0, 2.0, 1.0, 1.0]],
+                    [[2.0, 0.0, -2.0, 5.0], [1.0, -3.0, 2.0, 6.0]],
+                ]],
             ),
-            [[[[0.0]]], [[[2.0]]]],
-            CHANNEL,
-        ),
-        Case(
-            dict(
-                x=[[[[1.0]], [[10.0]]], [[[3.0]], [[30.0]]]],
-                gamma=[1.0, 1.0],
-                beta=[0.0, 0.0],
-                mean=[0.0, 0.0],
-                var=[1.0, 1.0],
-                training=True,
-                eps=0.0,
-                what="output",
-            ),
-            [[[[-1.0]], [[-1.0]]], [[[1.0]], [[1.0]]]],
-            "Two channels, each with a mean and a variance of its own.",
-        ),
-        Case(
-            dict(x=[[[[1.0, 3.0]]], [[[5.0, 7.0]]]], **ZEROS, training=True, eps=4.0, what="output"),
-            [[[[-1.0, -1 / 3]]], [[[1 / 3, 1.0]]]],
-            CHANNEL,
-        ),
-        Case(
-            dict(
-                x=TWO, gamma=[1.0], beta=[0.0], mean=[1.0], var=[3.0], training=True, eps=0.0, what="running"
-            ),
-            [[1.1], [2.9]],
-            f"{MOVE} {BIASED}",
-        ),
-        Case(
-            dict(x=TWO, gamma=[1.0], beta=[0.5], mean=[1.0], var=[4.0], training=False, eps=0.0, what="all"),
-            [[[[[0.5]]], [[[1.5]]]], [1.0], [4.0]],
-            STILL,
+            [[-0.830208063, -2.223326445]],
+            ORDER,
         ),
     ),
     probes=(
-        Probe("what comes out in training", 1, lambda rng: norm_case(rng, "output", True), hint=CHANNEL),
-        Probe("what is kept", 2, lambda rng: norm_case(rng, "running", True), hint=f"{MOVE} {BIASED}"),
-        Probe("prediction", 1, lambda rng: norm_case(rng, "all", False), hint=STILL),
+        Probe("the blocks of each stage", 2, lambda rng: table_case(rng, "blocks"), 6, right_blocks, PLACE),
+        Probe("what it holds", 1, lambda rng: table_case(rng, "parameters"), 6, right_total, HELD),
+        Probe("what it says of images", 1, lambda rng: table_case(rng, "scores"), hint=ORDER),
     ),
-    run=run_norm,
-)
+    run=run_assemble,
+)  # fmt: skip
 
 MAKE_BLOCK = Exercise(
     "make_block",
     practice=(
-        Case(dict(c_in=2, c_out=3, stride=2, x=[], what="parameters"), [135, 147], HOLDS),
+        Case(dict(c_in=2, c_out=3, stride=2, x=[], what="parameters"), [135, 147], HOLDS, right_count),
         Case(
             dict(c_in=1, c_out=2, stride=2, x=[[[[1.0, 2.0], [-3.0, 4.0]]]], what="zero"),
             [[[[[1.0]], [[0.0]]]], [[[[1.0, 2.0], [-3.0, 4.0]]]]],
@@ -397,6 +419,18 @@ MAKE_BLOCK = Exercise(
             right_block,
         ),
         Case(
+            dict(
+                c_in=1, c_out=2, stride=2, what="output",
+                x=[[[[1.0, 2.0, 0.0, 1.0], [-3.0, 4.0, 2.0, 0.0], [2.0, -1.0, 1.0, 1.0], [0.0, 3.0, -2.0, 1.0]]]],
+            ),
+            [
+                [[[[1.210691690, 0.0], [3.583008289, 0.149525642]], [[0.0, 0.0], [0.934730530, 0.0]]]],
+                [[[[1.0, 2.0, 0.0, 1.0], [-3.0, 4.0, 2.0, 0.0], [2.0, -1.0, 1.0, 1.0], [0.0, 3.0, -2.0, 1.0]]]],
+            ],
+            SUM,
+            right_block,
+        ),
+        Case(
             dict(c_in=1, c_out=1, stride=1, x=[[[[1.0, 0.0], [0.0, 0.0]]]], what="output"),
             [[[[[0.5, 0.0], [0.0, 0.0]]]], [[[[1.0, 0.0], [0.0, 0.0]]]]],
             SUM,
@@ -404,12 +438,15 @@ MAKE_BLOCK = Exercise(
         ),
     ),
     probes=(
-        Probe("what it holds", 1, lambda rng: block_case(rng, "parameters"), hint=HOLDS),
+        Probe("what it holds", 1, lambda rng: block_case(rng, "parameters"), 6, right_count, HOLDS),
         Probe(
             "with all scales zero", 1, lambda rng: block_case(rng, "zero"), judge=right_block, hint=ZERO
         ),
         Probe(
-            "inside a stage", 2, lambda rng: same_shape_case(rng, "output"), judge=right_block, hint=SUM
+            "inside a stage", 1, lambda rng: same_shape_case(rng, "output"), judge=right_block, hint=SUM
+        ),
+        Probe(
+            "at the start of a stage", 1, lambda rng: block_case(rng, "output"), judge=right_block, hint=SUM
         ),
     ),
     run=run_block,
@@ -434,19 +471,19 @@ STAGES = Exercise(
         Case(
             {},
             None,
-            "Every block costs about the same MACs. Parameters sit in the last stage, kept numbers in the first.",
+            "Write down MACs, parameters and kept numbers of a block of each kind in each stage. What is large where?",
             affordable,
         ),
         Case(
             {},
             None,
-            "A bottleneck brings a third layer, and keeps three times the numbers: where are numbers few?",
+            "What does a third layer in each block cost in each stage, and which stage can pay for it?",
             deep_enough,
         ),
     ),
     probes=(
         Probe(
-            "within three budgets", 1, nothing, 1, affordable, "Parameters sit late, kept numbers sit early."
+            "within three budgets", 1, nothing, 1, affordable, "In which stage is each of the three budgets spent?"
         ),
         Probe(
             "and as deep as asked", 4, nothing, 1, deep_enough, "Which stage can pay for bottlenecks?"
@@ -457,16 +494,14 @@ STAGES = Exercise(
 
 SHEET = Sheet(
     "resnet",
-    1,
-    exercises=(DIAGNOSE, BATCH_NORM, MAKE_BLOCK, FIT, STAGES),
+    2,
+    exercises=(DIAGNOSE, ASSEMBLE, MAKE_BLOCK, FIT, STAGES),
     manual={"vanished": 4},
     imports={"math": "math", "torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional"},
     shortcuts=(
         "arch",
         "ZeroPad",
         "Residual",
-        "batch_norm_stats",
-        "native_batch_norm",
         "torchvision",
         "trace",
     ),
