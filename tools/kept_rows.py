@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 import torchvision
-from measure_networks import processor
 
 from cnnlib.experiments import record as book
 
@@ -21,7 +20,7 @@ def keep(name: str, device: torch.device, tables: dict[str, list[dict]], **more:
     versions = {module.__name__: module.__version__ for module in (torch, torchvision)}
     record = {
         "name": name,
-        "device": processor() if on_cpu else torch.cuda.get_device_name(device),
+        "device": book.processor() if on_cpu else torch.cuda.get_device_name(device),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": [round(load, 1) for load in os.getloadavg()],

@@ -1,15 +1,16 @@
 """Measures every network of the book, and a few that are not in it, and stores the rows for the pages.
 
-    python tools/measure_networks.py            # data/runs/measured-cpu.json, some ten minutes
+    python tools/measure_networks.py            # data/runs/measured-cpu.json, some twelve minutes
     python tools/measure_networks.py --device cuda --batch 32
 
-Needs torchvision. An interrupted run goes on where it was, from _build/runs/, and a finished one of the
-same day and versions takes up what is new. On the CPU one thread runs and its own clock counts, so that other
-programs matter little.
+Needs torchvision, and a machine that does nothing else. Three rounds visit every network; those whose times
+scatter are visited again. On the CPU one thread runs, tied to one core. An interrupted run goes on where it was,
+from _build/runs/; the stored file is written when all is done.
 """
 
 import argparse
-import json
+import hashlib
+import os
 import platform
 import time
 from dataclasses import asdict
@@ -26,85 +27,91 @@ from cnnlib.experiments import record as book
 from cnnlib.measuring import roofline
 
 ROOT = Path(__file__).resolve().parents[1]
+INSIDE = ("alexnet", "resnet18", "mobilenet_v2")  # whose layers are timed one by one
 OTHERS = ("mobilenet_v3_large", "mnasnet1_0", "vit_b_16")  # of torchvision
-GROUP = 4  # networks that take turns, and are in memory together
+ROOMS = ("models", "costs", "measuring")  # whose code can change a row
 
 
-def jobs():
-    """Label -> (function that builds, image)."""
+def jobs(wanted):
+    """Label -> (function that builds, image), of all networks or of those wanted."""
     ours = {
         name: (lambda name=name: cnnlib.build(name), cnnlib.models.image_shape(name))
         for name in cnnlib.list_models()
     }
-    return {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | ours
+    known = {name: (getattr(models, name), (3, 224, 224)) for name in OTHERS} | ours
+    return {name: known[name] for name in wanted or known}
 
 
-def processor():
-    """The model of the CPU, where the system tells."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def code_digest():
+    """Of the source of every room that can change a row."""
+    total = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((ROOT / "cnnlib" / room).glob("*.py")):
+            total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def pinned():
+    """One thread, on the last of the cores that this process may use; its number, where the system has such a call."""
+    torch.set_num_threads(1)
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return core
 
 
 def header(args, on_cpu):
     """All that the numbers depend on; unfinished rows with another header are not continued."""
     versions = {v.__name__: v.__version__ for v in (torch, torchvision)}
+    if not on_cpu:
+        where = {"device": torch.cuda.get_device_name(args.device), "clock": "wall clock"}
+    else:
+        where = {
+            "device": f"{book.processor()}, 1 thread", "clock": "CPU time of the process",
+            "instructions": book.instructions(), "core": pinned(), "cores": os.cpu_count(),
+            "cache_sizes": roofline.cache_sizes(),
+        }  # fmt: skip
     return {
         "name": f"measured-{torch.device(args.device).type}",
-        "device": f"{processor()}, 1 thread" if on_cpu else torch.cuda.get_device_name(args.device),
-        "clock": "CPU time of the process" if on_cpu else "wall clock",
+        **where,
+        "system": f"{platform.system()} {platform.machine()}",
         "versions": versions | {"python": platform.python_version()},
-        "date": date.today().isoformat(),
-        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --runs {args.runs}",
+        "code": {"version": cnnlib.__version__, "digest": code_digest()},
+        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} "
+        f"--rounds {args.rounds}",
     }
-
-
-def faster(a, b):
-    """The best of two measurements of the machine."""
-    return roofline.Machine(a.device, max(a.flops, b.flops), max(a.bandwidth, b.bandwidth))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="some networks, to try; nothing is stored in data/")
     args = parser.parse_args()
     on_cpu = args.device == "cpu"
-    if on_cpu:
-        torch.set_num_threads(1)
-    options = {"device": args.device, "clock": time.process_time if on_cpu else time.perf_counter}
-    head = header(args, on_cpu)
-    unfinished = ROOT / "_build" / "runs" / f"{head['name']}.json"
-    stored = ROOT / "data" / "runs" / unfinished.name
-    record = head | {"machine": asdict(roofline.machine(**options)), "rows": []}
-    for path in (unfinished, stored):
-        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if all(before.get(key) == head[key] for key in head):
-            record = before
-            break
-    known = jobs()
-    record["rows"] = [row for row in record["rows"] if row["name"] in known]
-    done = {row["name"] for row in record["rows"]}
-    todo = [job for job in known.items() if job[0] not in done]
-    while todo:
-        group, todo = todo[:GROUP], todo[GROUP:]
-        nets = {name: (make(), image) for name, (make, image) in group}
-        rows = measuring.networks(nets, args.batch, runs=args.runs, **options)
-        record["rows"] += map(asdict, rows)
-        best = faster(roofline.Machine(**record["machine"]), roofline.machine(**options))
-        record["machine"] = asdict(best)
-        book.save(unfinished, record)
-        for row in rows:
-            print(f"{row.name}: {row.forward:.3g} s forward, {row.step:.3g} s a step", flush=True)
-    sweep = measuring.batches(cnnlib.build("resnet18"), (3, 224, 224), runs=args.runs, **options)
-    record["batches"] = [asdict(row) for row in sweep]
-    order = list(known)
-    record["rows"].sort(key=lambda row: order.index(row["name"]))
-    book.save(stored, record)
-    unfinished.unlink(missing_ok=True)
-    print(f"{stored}: {len(record['rows'])} networks")
+    began, head, known = time.perf_counter(), header(args, on_cpu), jobs(args.only)
+    device, clock = torch.device(args.device), time.process_time if on_cpu else time.perf_counter
+    unfinished = ROOT / "_build/runs" / (f"{head['name']}-some.json" if args.only else f"{head['name']}.json")
+    stored = ROOT / "data/runs" / unfinished.name if not args.only else unfinished.with_suffix(".done.json")
+    record = measuring.survey(
+        known, head, unfinished, book.save, batch=args.batch, device=device, clock=clock, rounds=args.rounds
+    )
+    sweep = measuring.batches(cnnlib.build("resnet18"), (3, 224, 224), device=device, clock=clock)
+    batches = [asdict(row) for row in sweep]
+    layers = {
+        name: [
+            asdict(row) for row in measuring.layers(cnnlib.build(name), (3, 224, 224), 1, device, 15, clock)
+        ]
+        for name in INSIDE
+    }
+    more = {"date": date.today().isoformat(), "layers": layers, "batches": batches}
+    book.save(stored, record | more)
+    unfinished.unlink()
+    unsteady = [r["name"] for r in record["rows"] if r["spread"] > record["bound"]]
+    print(f"{stored}: {len(record['rows'])} networks in {(time.perf_counter() - began) / 60:.1f} minutes")
+    print(f"spread above {record['bound']:.0%} after all rounds: {', '.join(unsteady) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """What a machine does: a network goes in, rows of measured time, memory and energy come out, beside the prediction.
 
-``networks`` and ``batches`` measure in turns; ``roofline`` says whether arithmetic or memory is the limit;
-``pareto_front`` picks what nothing else beats on both counts.
+``networks`` and ``batches`` measure in turns, ``survey`` in rounds what does not fit into memory together;
+``roofline`` says whether arithmetic or memory is the limit; ``pareto_front`` picks what nothing else beats on both
+counts.
 """
 
 from cnnlib.measuring import roofline
 from cnnlib.measuring.instruments import NOT_AVAILABLE, energy_meter, peak_memory
-from cnnlib.measuring.measure import LayerTime, Measured, batches, layers, load, networks
-from cnnlib.measuring.pareto import pareto_front
+from cnnlib.measuring.measure import LayerTime, Measured, batches, layers, networks
+from cnnlib.measuring.rounds import load, pareto_front, survey
 
 __all__ = [
     "LayerTime",
@@ -21,4 +22,5 @@ __all__ = [
     "pareto_front",
     "peak_memory",
     "roofline",
+    "survey",
 ]

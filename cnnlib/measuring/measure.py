@@ -9,9 +9,8 @@ Copies run: the networks, their gradients, modes and all random state stay as th
 from __future__ import annotations
 
 import copy
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from cnnlib import resources
 from cnnlib.costs import Shape, trace, traffic
 from cnnlib.measuring.instruments import Clock, find_device, joules, peak_memory, synchronize, time_call
 
@@ -39,11 +37,15 @@ class Measured:
     name: str
     batch: int
     macs: int  # of the forward pass, whole batch
-    bytes_moved: int  # of the forward pass, see roofline.traffic
+    bytes_moved: int  # of the forward pass, see costs.traffic
     forward: float  # median seconds
-    spread: float  # of the forward times: middle half, as a share of the median
+    spread: float  # of the forward times: width of the middle half, as a share of the median
+    fastest: float  # of the forward times
+    slowest: float
     step: float  # median seconds of a training step
+    step_spread: float
     images_per_second: float  # forward
+    weights: int  # of parameters and buffers
     predicted_memory: int  # cost.memory
     memory: int | str
     predicted_training: int  # cost.training_memory, and a gradient for each trainable parameter
@@ -51,7 +53,7 @@ class Measured:
     energy: float | str  # of the forward pass
 
 
-class _Benchmark:
+class Benchmark:
     """A copy of a network on the device, and a batch for it."""
 
     def __init__(self, name: str, net: nn.Module, image: object, batch: int, device: torch.device) -> None:
@@ -67,10 +69,12 @@ class _Benchmark:
         ]
 
     def forward(self) -> None:
+        """One forward pass without gradients, on a copy of the batch."""
         with torch.no_grad():
             self.net(*[x.clone() for x in self.images])
 
     def step(self) -> None:
+        """One training step that leaves the weights as they are."""
         with torch.inference_mode(False), torch.enable_grad():
             outs = tree_leaves(self.net(*[x.clone() for x in self.images]))
             sum(
@@ -80,40 +84,65 @@ class _Benchmark:
         sgd.step()
         sgd.zero_grad()
 
-    def row(self, forward: Sequence[float], step: Sequence[float]) -> Measured:
-        gradients = sum(p.numel() * p.element_size() for p in self.trained)
-        low, middle, high = quantiles(forward, n=4) if len(forward) > 1 else forward * 3
+    def fixed(self) -> dict[str, int | float | str]:
+        """The fields of its row that do not hang on the clock; leaves the network in evaluation mode."""
+        self.net.train()
         training = peak_memory(self.step, self.device)
         self.net.eval()
         energy = joules(self.forward, self.device)
-        return Measured(
-            name=self.name,
-            batch=self.batch,
-            macs=self.cost.macs,
-            bytes_moved=self.bytes_moved,
-            forward=_rounded(middle),
-            spread=_rounded((high - low) / middle, 2),
-            step=_rounded(median(step)),
-            images_per_second=_rounded(self.batch / middle, 3),
-            predicted_memory=self.cost.memory,
-            memory=peak_memory(self.forward, self.device),
-            predicted_training=self.cost.training_memory + gradients,
-            training=training,
-            energy=energy if isinstance(energy, str) else _rounded(energy, 3),
-        )
+        return {
+            "name": self.name,
+            "batch": self.batch,
+            "macs": self.cost.macs,
+            "bytes_moved": self.bytes_moved,
+            "weights": _n_bytes(self.net.state_dict().values()),
+            "predicted_memory": self.cost.memory,
+            "memory": peak_memory(self.forward, self.device),
+            "predicted_training": self.cost.training_memory + _n_bytes(self.trained),
+            "training": training,
+            "energy": energy if isinstance(energy, str) else rounded(energy, 3),
+        }
 
 
-def _at_least_one(runs: int) -> None:
+def _n_bytes(found: Iterable[object]) -> int:
+    return sum(t.numel() * t.element_size() for t in found if isinstance(t, Tensor))
+
+
+def timing(forward: Sequence[float], step: Sequence[float], batch: int) -> dict[str, float]:
+    """The fields of a row that its times make: medians, spreads and extremes."""
+    middle = median(forward)
+    return {
+        "forward": rounded(middle),
+        "spread": _spread(forward),
+        "fastest": rounded(min(forward)),
+        "slowest": rounded(max(forward)),
+        "step": rounded(median(step)),
+        "step_spread": _spread(step),
+        "images_per_second": rounded(batch / middle, 3),
+    }
+
+
+def _spread(times: Sequence[float]) -> float:
+    """Width of the middle half as a share of the median; 0 of a single time."""
+    if len(times) < 2:
+        return 0.0
+    low, middle, high = quantiles(times, n=4, method="inclusive")
+    return rounded((high - low) / middle, 2)
+
+
+def at_least_one(runs: int) -> None:
+    """``ValueError`` for a number of runs below 1."""
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
         raise ValueError(f"runs={runs!r}: need a whole number of at least 1")
 
 
-def _rounded(value: float, digits: int = 4) -> float:
+def rounded(value: float, digits: int = 4) -> float:
+    """With so many significant digits."""
     return float(f"{value:.{digits}g}")
 
 
 @contextmanager
-def _rng_preserved(device: torch.device) -> Iterator[None]:
+def rng_preserved(device: torch.device) -> Iterator[None]:
     """Random numbers apart: dropout draws some."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
@@ -131,20 +160,23 @@ def _interleaved(
 
 
 def _measured(jobs: Sequence[tuple], device: str | torch.device, runs: int, clock: Clock) -> list[Measured]:
-    _at_least_one(runs)
+    at_least_one(runs)
     device = find_device(device)
-    benchmarks = [_Benchmark(*job, device) for job in jobs]
+    benchmarks = [Benchmark(*job, device) for job in jobs]
     for s in benchmarks:
         if not s.trained:
             raise ValueError(f"{s.name} has no parameter that wants a gradient: no training step to measure")
-    with _rng_preserved(device):
+    with rng_preserved(device):
         for s in benchmarks:
             s.net.eval()
         forward = _interleaved([s.forward for s in benchmarks], device, runs, clock)
         for s in benchmarks:
             s.net.train()
         step = _interleaved([s.step for s in benchmarks], device, runs, clock)
-        return [s.row(*times) for s, *times in zip(benchmarks, forward, step, strict=True)]
+        return [
+            Measured(**s.fixed(), **timing(*times, s.batch))
+            for s, *times in zip(benchmarks, forward, step, strict=True)
+        ]
 
 
 def networks(
@@ -178,27 +210,34 @@ def batches(
 
 @dataclass(frozen=True)
 class LayerTime:
-    """How long one layer takes in a forward pass."""
+    """One layer in a forward pass: all its runs within one pass together."""
 
     name: str
     kind: str
+    batch: int
     macs: int
-    seconds: float  # median; all its runs within one pass together
+    bytes_moved: int  # maps in and out, weights and buffers, each once a run
+    forward: float  # median seconds
     share: float  # of the whole pass
 
 
 def layers(
-    net: nn.Module, image: Shape, batch: int = 1, device: str | torch.device = "cpu", runs: int = 7
+    net: nn.Module,
+    image: Shape,
+    batch: int = 1,
+    device: str | torch.device = "cpu",
+    runs: int = 7,
+    clock: Clock = time.perf_counter,
 ) -> list[LayerTime]:
     """Where the time of a forward pass goes: a row for each layer without layers inside, and one for the rest.
 
     On a GPU the device is waited for around each layer, which makes the pass slower than :func:`networks` says.
     """
-    _at_least_one(runs)
+    at_least_one(runs)
     device = find_device(device)
-    benchmark = _Benchmark("", net, image, batch, device)
+    benchmark = Benchmark("", net, image, batch, device)
     kinds = {n: m for n, m in benchmark.net.eval().named_modules() if next(m.children(), None) is None}
-    macs = dict.fromkeys(kinds, 0)
+    macs, moved = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
     for row in benchmark.cost.rows:
         if row.name.partition(":")[0] in macs:
             macs[row.name.partition(":")[0]] += row.macs
@@ -206,20 +245,22 @@ def layers(
 
     def start(name: str) -> None:
         synchronize(device)
-        began[name] = time.perf_counter()
+        began[name] = clock()
 
-    def stop(name: str) -> None:
+    def stop(name: str, layer: nn.Module, *maps: object) -> None:
         synchronize(device)
-        seconds[name] += time.perf_counter() - began[name]
+        seconds[name] += clock() - began[name]
+        moved[name] += _n_bytes([*tree_leaves(maps), *layer.parameters(), *layer.buffers()])
 
     for name, layer in kinds.items():  # on the copy, so there is nothing to remove
         layer.register_forward_pre_hook(lambda m, args, name=name: start(name))
-        layer.register_forward_hook(lambda m, args, out, name=name: stop(name))
+        layer.register_forward_hook(lambda m, args, out, name=name: stop(name, m, args, out))
     passes = []
-    with _rng_preserved(device):
+    with rng_preserved(device):
         for _ in range(WARM_UP + runs):
             seconds.update(dict.fromkeys(kinds, 0.0))
-            whole = time_call(benchmark.forward, device)
+            moved.update(dict.fromkeys(kinds, 0))
+            whole = time_call(benchmark.forward, device, clock)
             passes.append(seconds | {_REST: whole - sum(seconds.values())})
     middle = {name: median(p[name] for p in passes[WARM_UP:]) for name in passes[0]}
     total = sum(middle.values())
@@ -227,17 +268,11 @@ def layers(
         LayerTime(
             name,
             type(kinds[name]).__name__ if name in kinds else "",
+            batch,
             macs.get(name, benchmark.cost.macs - sum(macs.values())),
-            _rounded(took),
-            _rounded(took / total, 3),
+            moved.get(name, 0),
+            rounded(took),
+            rounded(took / total, 3),
         )
         for name, took in middle.items()
     ]
-
-
-def load(name: str = "measured-cpu") -> dict:
-    """Stored rows, ``data/runs/NAME.json``: machine and date in the head, ``rows``, ``batches`` and ``machine``."""
-    path = resources.folder() / "runs" / f"{name}.json"
-    if not path.is_file():
-        raise ValueError(f"{path.name} is not in {path.parent}: make it with tools/measure_networks.py")
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ from torchvision import models
 
 import cnnlib
 from cnnlib import measuring, plot, resources, table
-from cnnlib.measuring import pareto
 
 
 def dominated(one, others):
@@ -23,13 +22,13 @@ def test_the_front_is_what_nothing_dominates():
     draw = random.Random(0)
     for _ in range(200):
         points = [(draw.randint(0, 6), draw.randint(0, 6)) for _ in range(draw.randint(1, 12))]
-        found = pareto.pareto_front(points, lambda p: p[0], lambda p: p[1])
+        found = measuring.pareto_front(points, lambda p: p[0], lambda p: p[1])
         assert found == sorted(found)
         assert sorted(found) == sorted(p for p in points if not dominated(p, points))
 
 
 def test_the_front_of_nothing_is_empty():
-    assert pareto.pareto_front([], lambda p: p, lambda p: p) == []
+    assert measuring.pareto_front([], lambda p: p, lambda p: p) == []
 
 
 def test_bubbles_stand_where_the_rows_say():
@@ -125,7 +124,7 @@ def first():
 def test_no_vgg_is_on_any_front():
     rows = list(first().values())
     for cost in ("macs", "params", "memory", "cpu"):
-        found = pareto.pareto_front(rows, lambda r, c=cost: r[c], lambda r: r["top1"])
+        found = measuring.pareto_front(rows, lambda r, c=cost: r[c], lambda r: r["top1"])
         assert found and not any(r["name"].startswith("vgg") for r in found)
 
 
@@ -150,9 +149,9 @@ def test_time_sorts_like_macs_on_one_thread():
 
 def test_the_exercise_by_hand_is_worked_right():
     five = [(1, 60), (2, 70), (3, 65), (4, 70), (5, 75)]
-    assert pareto.pareto_front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (5, 75)]
+    assert measuring.pareto_front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (5, 75)]
     five[3] = (2, 70)
-    assert pareto.pareto_front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (2, 70), (5, 75)]
+    assert measuring.pareto_front(five, lambda n: n[0], lambda n: n[1]) == [(1, 60), (2, 70), (2, 70), (5, 75)]
 
 
 def test_no_energy_is_claimed():

@@ -8,10 +8,10 @@ from solving import opened
 from torch import nn
 
 import cnnlib
-from cnnlib import resources
-from cnnlib.costs.bytes_moved import traffic
+from cnnlib import measuring, resources
+from cnnlib.costs.memory import traffic
 from cnnlib.grading.sheets import complexity as sheet
-from cnnlib.measuring import pareto, roofline
+from cnnlib.measuring import roofline
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +41,13 @@ def test_the_front_is_the_package_s_where_there_is_one_currency(text):
     for ties in (False, True):
         for _ in range(50):
             rows = sheet.market(rng, 1, ties)["networks"]
-            front = pareto.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
+            front = measuring.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
             assert sorted(r[0] for r in front) == sorted(text.reference["undominated"](rows))
     for _ in range(50):
         rows = sheet.market(rng, 3, ties=False)["networks"]
         found = text.reference["undominated"](rows)
         for c in range(3):
-            assert {r[0] for r in pareto.pareto_front(rows, lambda r, c=c: r[2][c], lambda r: r[1])} <= set(
+            assert {r[0] for r in measuring.pareto_front(rows, lambda r, c=c: r[2][c], lambda r: r[1])} <= set(
                 found
             )
 
@@ -58,7 +58,7 @@ def test_ties_are_drawn_so_that_they_matter():
     for _ in range(50):
         rows = sheet.market(rng, 1, ties=True)["networks"]
         assert any(a[1] == b[1] and a[2] < b[2] for a in rows for b in rows)
-        front = pareto.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
+        front = measuring.pareto_front(rows, lambda r: r[2][0], lambda r: r[1])
         assert any(a[1:] == b[1:] for a in front for b in front if a is not b)
 
 
@@ -91,8 +91,8 @@ def test_conventions_are_those_that_a_trace_tells_apart(text):
 
 
 def test_the_roof_is_the_package_s(text):
-    """Of a chain of convolutions without biases: bytes as ``roofline.traffic`` counts them, the same limit."""
-    machine = roofline.Machine("imagined", 12e9, 1e9)
+    """Of a chain of convolutions without biases: bytes as ``traffic`` counts them, the same limit; two a MAC."""
+    machine = roofline.Machine("imagined", macs=6e9, bandwidth=1e9)
     sides = ((3, 32, 3, 24), (32, 8, 1, 22), (8, 64, 3, 22))
     layers, seconds, waiting = [], 0, 0
     for c_in, c_out, kernel, side in sides:
@@ -101,10 +101,10 @@ def test_the_roof_is_the_package_s(text):
         out = torch.Size(cost.rows[-1].out).numel()
         layers.append((cost.macs, conv.weight.numel(), c_in * side * side, out))
         moved = traffic(conv, (c_in, side, side), batch=5)
-        operations = 2 * 5 * cost.macs
-        seconds += operations / machine.roof(operations / moved)
-        waiting += operations / moved < machine.ridge
-    found = text.reference["under_the_roof"](layers, 5, machine.flops, machine.bandwidth)
+        macs = 5 * cost.macs
+        seconds += macs / machine.roof(macs / moved)
+        waiting += macs / moved < machine.ridge
+    found = text.reference["under_the_roof"](layers, 5, 2 * machine.macs, machine.bandwidth)
     assert found == (pytest.approx(seconds), waiting) and 0 < waiting < 3
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +14,8 @@ from torch import nn
 
 import cnnlib
 from cnnlib import measuring, table
-from cnnlib.costs.bytes_moved import traffic
-from cnnlib.measuring import instruments, measure, roofline
+from cnnlib.costs.memory import traffic
+from cnnlib.measuring import instruments, measure, roofline, rounds
 
 CPU = torch.device("cpu")
 IMAGE = (3, 24, 24)
@@ -96,7 +96,7 @@ def test_the_gradient_of_each_weight_is_part_of_a_step():
 
 def test_a_slow_layer_shows_up():
     rows = measuring.layers(net(Slow()), IMAGE, runs=3)
-    slow = max(rows, key=lambda r: r.seconds)
+    slow = max(rows, key=lambda r: r.forward)
     assert (slow.name, slow.kind, slow.macs) == ("3", "Slow", 0)
     assert sum(r.share for r in rows) == pytest.approx(1, abs=0.02)
     assert [r.name for r in rows] == ["0", "1", "2", "3", "4", "5", "6", "(between the layers)"]
@@ -216,24 +216,112 @@ def test_traffic_is_what_operations_read_and_write():
 
 
 def test_the_roof_is_the_lower_of_two_limits():
-    machine = roofline.Machine("cpu", flops=100e9, bandwidth=10e9)
+    machine = roofline.Machine("cpu", macs=100e9, bandwidth=10e9)
     assert machine.ridge == 10 and machine.roof(2) == 20e9 and machine.roof(50) == 100e9
-    row = SimpleNamespace(name="net", batch=1, macs=10**9, bytes_moved=10**9, forward=0.2)
+    assert standing(machine, 10**9, 10**9, 0.2) == (1, 5, 10, 0.5, "memory")
+    assert standing(machine, 10**9, 10**7, 0.02) == (100, 50, 100, 0.5, "arithmetic")
+    assert standing(machine, 10**9, 10**9, 1.0) == (1, 1, 10, 0.1, "neither")
+    thin, thick = measure_row(1, 1), measure_row(100, 1)
+    assert [p.intensity for p in roofline.points([thick, thin], machine)] == [1, 100]
+    assert "share" in repr(table.of(roofline.points([thin], machine)))
+
+
+def standing(machine, macs, bytes_moved, forward):
+    row = SimpleNamespace(name="net", batch=1, macs=macs, bytes_moved=bytes_moved, forward=forward)
     place = roofline.point(row, machine)
-    assert (place.intensity, place.gflops, place.roof, place.share) == (2, 10, 20, 0.5)
-    assert place.limit == "memory"
-    row = replace(measure_row(), macs=10**9, bytes_moved=10**7, forward=0.04)
-    assert roofline.point(row, machine).limit == "arithmetic" and "share" in repr(table.of([place]))
+    return place.intensity, place.reached, place.roof, place.share, place.limit
 
 
-def measure_row():
-    return measuring.Measured("net", 1, 1, 1, 1.0, 0.0, 1.0, 1.0, 1, 1, 1, 1, instruments.NOT_AVAILABLE)
+def measure_row(macs=1, bytes_moved=1):
+    numbers = dict.fromkeys(measuring.Measured.__dataclass_fields__, 1.0)
+    return measuring.Measured(**numbers | {"name": "net", "macs": macs, "bytes_moved": bytes_moved})
+
+
+def test_the_best_of_two_measurements_of_a_machine_survives_a_file():
+    slow = roofline.Machine("cpu", 1e9, 4e9, (roofline.Cache("L2", 2**19, 5e9),))
+    fast = roofline.Machine("cpu", 2e9, 3e9, (roofline.Cache("L2", 2**19, 9e9),))
+    best = roofline.Machine("cpu", 2e9, 4e9, (roofline.Cache("L2", 2**19, 9e9),))
+    assert slow.best(fast) == fast.best(slow) == best
+    assert roofline.Machine.of(json.loads(json.dumps(asdict(best)))) == best
+
+
+def test_caches_are_named_where_the_system_tells(tmp_path, monkeypatch):
+    for k, (level, kind, size) in enumerate(
+        [("1", "Data", "32K"), ("1", "Instruction", "32K"), ("2", "Unified", "512K")]
+    ):
+        (tmp_path / f"index{k}").mkdir()
+        for what, text in (("level", level), ("type", kind), ("size", size)):
+            (tmp_path / f"index{k}" / what).write_text(f"{text}\n")
+    monkeypatch.setattr(roofline, "_CACHES", tmp_path)
+    assert roofline.cache_sizes() == {"L1": 2**15, "L2": 2**19}
+    monkeypatch.setattr(roofline, "_CACHES", tmp_path / "nowhere")
+    assert roofline.cache_sizes() == {}
 
 
 def test_the_machine_is_measured(monkeypatch):
     monkeypatch.setattr(roofline, "_SMALLER", (64, 2**12))
     machine = roofline.machine(runs=2)
-    assert machine.device == "cpu" and machine.flops > 0 and machine.bandwidth > 0
+    assert machine.device == "cpu" and machine.macs > 0 and machine.bandwidth > 0
+
+
+@pytest.fixture
+def surveyed(tmp_path, monkeypatch):
+    """Surveys two small networks: one always takes the same time, one longer at each visit."""
+    monkeypatch.setattr(roofline, "machine", lambda device, clock: roofline.Machine("cpu", 1e9, 1e9))
+    monkeypatch.setattr(rounds, "LONG", 0.0)
+    seconds = {"steady": 1.0, "scatters": 1.0}
+
+    def visit(benchmark, clock):
+        seconds["scatters"] += benchmark.name == "scatters"
+        return {"forward": [seconds[benchmark.name]] * 3, "step": [9.0]}
+
+    monkeypatch.setattr(rounds, "visit", visit)
+    jobs = {name: (net, IMAGE) for name in seconds}
+
+    def run(header):
+        return rounds.survey(
+            jobs, header, tmp_path / "some.json", save, batch=1, device=CPU, clock=time.process_time
+        )
+
+    def save(path, record):
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+    return run
+
+
+def test_a_survey_visits_all_in_rounds_and_again_what_scatters(surveyed):
+    record = surveyed({"date": "today"})
+    steady, scatters = record["rows"]
+    assert (steady["name"], steady["spread"], steady["by_round"]) == ("steady", 0.0, [1.0] * 3)
+    assert scatters["spread"] > record["bound"] and len(scatters["by_round"]) == 3 + rounds.MORE
+    assert scatters["fastest"] < scatters["forward"] < scatters["slowest"]
+    assert [r["networks"] for r in record["rounds"]] == [2] * 3 + [1] * rounds.MORE
+    assert (record["date"], record["machine"]["macs"]) == ("today", 1e9)
+    assert set(steady) == {*vars(measure_row()), "by_round"}
+
+
+def test_an_interrupted_survey_goes_on_and_another_machine_starts_anew(surveyed, monkeypatch):
+    first, visit = surveyed({"device": "a"}), rounds.visit
+    monkeypatch.setattr(rounds, "visit", lambda *_: pytest.fail("all was there"))
+    assert surveyed({"device": "a"})["rows"] == first["rows"]
+    monkeypatch.setattr(rounds, "visit", visit)
+    assert surveyed({"device": "b"})["rows"] != first["rows"]
+
+
+def test_a_visit_times_passes_and_a_step():
+    benchmark = measure.Benchmark("net", net(), IMAGE, 1, CPU)
+    times = rounds.visit(benchmark, time.perf_counter)
+    assert rounds.LEAST <= len(times["forward"]) <= rounds.MOST and len(times["step"]) == 1
+    assert all(t > 0 for t in times["forward"] + times["step"])
+
+
+def test_layers_move_their_maps_and_weights():
+    rows = {r.name: r for r in measuring.layers(net(), IMAGE, batch=2, runs=1)}
+    maps = 2 * 8 * 24 * 24
+    assert rows["0"].bytes_moved == 4 * (2 * 3 * 24 * 24 + 3 * 9 * 8 + maps)
+    assert rows["5"].bytes_moved == 4 * (maps + 8 * 24 * 24 * 4 + 4 + 2 * 4)
+    assert (rows["0"].batch, rows["0"].macs) == (2, 2 * 3 * 9 * 8 * 24 * 24)
+    assert rows["(between the layers)"].bytes_moved == 0
 
 
 def test_stored_rows_still_say_what_the_trace_says():
@@ -245,5 +333,5 @@ def test_stored_rows_still_say_what_the_trace_says():
         cost = cnnlib.trace(cnnlib.build(name), cnnlib.models.image_shape(name), rows[name]["batch"])
         assert (rows[name]["macs"], rows[name]["predicted_memory"]) == (cost.macs, cost.memory)
         assert rows[name]["predicted_training"] == cost.training_memory + cost.param_bytes
-    assert set(rows["lenet5"]) == set(vars(measure_row()))
+    assert set(rows["lenet5"]) == {*vars(measure_row()), "by_round"}
     assert [row["batch"] for row in stored["batches"]] == [1, 2, 4, 8, 16]
