@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 
-from cnnlib.cli import costs, evaluate, train
+from cnnlib.cli import costs, train
 from cnnlib.cli import grade as grading
 from cnnlib.cli.options import Parser, whole
 from cnnlib.resources import pinned
@@ -109,8 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--top", type=whole(1), default=5, metavar="N", help="classes a photo (default 5)")
     sub.set_defaults(main=classify)
 
-    train.add_parser(commands)
-    evaluate.add_parser(commands)
+    train.add_parsers(commands)
 
     sub = commands.add_parser("run", help="run an experiment of the book", description=run.__doc__)
     sub.add_argument("name", help="an experiment, such as alexnet-relu-vs-tanh")

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cnnlib import grading
+from cnnlib.cli.options import whole
 from cnnlib.grading import Infra, find_text, sheet_of
 
 GRADE = """\
@@ -20,16 +21,8 @@ not graded again. What is not said is done as in the last run of the same OUT.""
 BUILD = """\
 Write the notebook of a sheet that students get; prove that its solutions get all points, a blank one none."""
 # Options that a run of the same table takes over from the last one, and what they are at first.
-FIRST = dict(
-    submissions=None,
-    sheet=None,
-    roster=None,
-    names=None,
-    due=None,
-    variant=None,
-    seeds=1,
-    time=10,
-    memory=2.0,
+FIRST = dict.fromkeys(("submissions", "sheet", "roster", "names", "due", "variant")) | dict(
+    seeds=1, time=10, memory=2.0
 )
 NEEDED = ("IPython", "jupytext", "jinja2", "safetensors", "tqdm")
 
@@ -62,7 +55,7 @@ def add_parsers(subparsers) -> None:
         "--seed", type=int, help="seed of the inputs (default: that of the last run, or a new one)"
     )
     inputs.add_argument(
-        "--seeds", type=positive, metavar="N", help="draw inputs N times; all must come out right (default 1)"
+        "--seeds", type=whole(1), metavar="N", help="draw inputs N times; all must come out right (default 1)"
     )
     shut_in = parser.add_argument_group("limits")
     shut_in.add_argument(
@@ -71,10 +64,10 @@ def add_parsers(subparsers) -> None:
         default="auto",
         help="how student code is shut in (default auto)",
     )
-    shut_in.add_argument("--time", type=positive, metavar="S", help="CPU seconds for one probe (default 10)")
+    shut_in.add_argument("--time", type=whole(1), metavar="S", help="CPU seconds for one probe (default 10)")
     shut_in.add_argument("--memory", type=float, metavar="GB", help="memory of one probe (default 2)")
     work = parser.add_argument_group("how much is done")
-    work.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks at a time (default 1)")
+    work.add_argument("--jobs", type=whole(1), default=1, metavar="N", help="notebooks at a time (default 1)")
     work.add_argument("--shard", type=shard, metavar="I/N", help="only part I of N, for several machines")
     work.add_argument(
         "--merge", type=Path, nargs="+", default=[], metavar="RUN", help="take over the results of other runs"
@@ -94,13 +87,6 @@ def add_parsers(subparsers) -> None:
     parser.set_defaults(main=guarded(build))
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1 from the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def date(text: str) -> str:
     """A date, with a time or without, from the command line."""
     try:
@@ -112,7 +98,7 @@ def date(text: str) -> str:
 def shard(text: str) -> tuple[int, int]:
     """Part and number of parts, written 2/8."""
     number, slash, count = text.partition("/")
-    if not slash or not 1 <= positive(number) <= positive(count):
+    if not slash or not 1 <= whole(1)(number) <= whole(1)(count):
         raise argparse.ArgumentTypeError(f"{text!r} must be a part and the number of parts, such as 2/8")
     return int(number), int(count)
 

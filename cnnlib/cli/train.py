@@ -1,4 +1,4 @@
-"""``cnnlib train``: training on the command line. Torch is imported when the command runs.
+"""``cnnlib train`` and ``cnnlib evaluate``. Torch is imported when a command runs.
 
 Images are one of the course's sets by name, or a folder in ImageNet's layout: train/CLASS/* and val/CLASS/*.
 """
@@ -11,6 +11,7 @@ import json
 import os
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from cnnlib.cli.options import positive, whole
 
@@ -21,7 +22,7 @@ WORKERS = min(8, (os.cpu_count() or 1) - 1)
 FOR_SETS, FOR_FOLDERS = ("full", "download", "pad", "lr"), ("recipe", "workers", "skip_unreadable")
 
 
-def refuse_ignored(args: argparse.Namespace) -> None:
+def _refuse_ignored(args: argparse.Namespace) -> None:
     """Raises ``ValueError`` for an option that says nothing about these images."""
     wrong, use = (
         (FOR_FOLDERS, "a folder of images") if args.data in SETS else (FOR_SETS, "a set of the course")
@@ -34,7 +35,7 @@ def refuse_ignored(args: argparse.Namespace) -> None:
         raise ValueError("--full: cifar10 is always the full set, leave it out")
 
 
-def set_images(args: argparse.Namespace):
+def _set_images(args: argparse.Namespace):
     """Training and test images of a set of the course."""
     from cnnlib import images
 
@@ -56,29 +57,29 @@ def _setup(args: argparse.Namespace):
     changed |= {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     if args.data in SETS:
         recipe = Recipe(5, PiecewiseLinear((0, 0.2, 1), (0, args.lr or 0.05, 0)), 64)
-        setup = Setup(*set_images(args), recipe)
+        setup = Setup(*_set_images(args), recipe)
     elif not args.recipe:
         raise ValueError(
             f"--data {args.data} is no set of the course ({', '.join(SETS)}): a folder needs --recipe"
         )
     else:
         folders = images.train_and_val(args.data, args.skip_unreadable)
-        setup = RECIPES[args.recipe](*folders, models.image_shape(args.name)[-1], workers(args))
+        setup = RECIPES[args.recipe](*folders, models.image_shape(args.name)[-1], _workers(args))
     return replace(setup, recipe=replace(setup.recipe, seed=args.seed, **changed))
 
 
-def workers(args: argparse.Namespace) -> int:
+def _workers(args: argparse.Namespace) -> int:
     """How many processes read a folder."""
     return WORKERS if args.workers is None else args.workers
 
 
-def report_left_out(images) -> None:
+def _report_left_out(images) -> None:
     """Say what of a folder is not among the images."""
     for note in images.dataset.left_out() if hasattr(images, "dataset") else ():
         print(note)
 
 
-def build_for(name: str, images):
+def _build_for(name: str, images):
     """A network for these images: as many outputs as there are classes, where it can have them."""
     from cnnlib import models
 
@@ -103,7 +104,7 @@ def train(args: argparse.Namespace) -> int:
     from cnnlib import training
     from cnnlib.training import current_world, process_group
 
-    refuse_ignored(args)
+    _refuse_ignored(args)
     with (
         process_group(args.device) as device,
         nullcontext() if current_world().is_main else redirect_stdout(io.StringIO()),
@@ -111,9 +112,9 @@ def train(args: argparse.Namespace) -> int:
         device = training.find_device(device)
         setup = _setup(args)
         for images in (setup.train_set, setup.valid_set):
-            report_left_out(images)
+            _report_left_out(images)
         with training.seeded(args.seed):
-            net = build_for(args.name, setup.train_set).to(device)
+            net = _build_for(args.name, setup.train_set).to(device)
         rows = training.train(net, setup.train_set, setup.valid_set, setup.recipe, checkpoint=args.checkpoint)
         with open(
             args.log if args.log and current_world().is_main else os.devnull, "w", encoding="utf-8"
@@ -124,7 +125,97 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
-def image_options() -> argparse.ArgumentParser:
+# Evaluation
+
+
+def _evaluation_images(
+    args: argparse.Namespace, transform, normalisation: dict, classes: list[str] | None = None
+):
+    """The images to judge on. A folder has to have ``classes``, if they are given."""
+    from cnnlib.images import Stream, image_folder
+
+    if args.data in SETS:
+        return _set_images(args)[1]
+    root = Path(args.data, "val") if Path(args.data, "val").is_dir() else args.data
+    files = image_folder(root, classes, args.skip_unreadable)
+    return Stream(files, files.classes, transform, _workers(args), **normalisation)
+
+
+def _check_classes(args: argparse.Namespace, images, classes) -> None:
+    """Raises ``ValueError`` if images are of other classes than the weights know: their labels would mean nothing."""
+    if tuple(images.classes) != tuple(classes):
+        raise ValueError(
+            f"{args.weights} knows {len(classes)} classes, such as {classes[0]!r}, and {args.data} has "
+            f"{len(images.classes)}, such as {images.classes[0]!r}: give images of the same classes"
+        )
+
+
+def _published(args: argparse.Namespace):
+    """A network with weights that somebody published, and images prepared for them and labelled as they are."""
+    from cnnlib import models
+    from cnnlib.images import from_torchvision
+    from cnnlib.models import weights
+
+    found = weights.find(args.name, args.weights)
+    images = _evaluation_images(args, from_torchvision(found.transform), {})
+    if args.data in SETS:
+        _check_classes(args, images, found.classes)
+    else:
+        files = images.dataset.labelled_as(found.classes, weights.imagenet_ids())
+        images = replace(images, dataset=files, classes=files.classes)
+    return models.build(args.name, weights=args.weights), images
+
+
+def _from_file(args: argparse.Namespace):
+    """A network with weights from a file, and images prepared as in its training, or as is usual for ImageNet."""
+    from cnnlib import models
+    from cnnlib.images import centre_crop
+    from cnnlib.training import IMAGENET_MEAN, IMAGENET_STD, checkpoint, resize_side
+
+    state, size = checkpoint.load(args.weights), models.image_shape(args.name)[-1]
+    normalisation = state.get("normalisation") or {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    classes = state["training"]["classes"] if "training" in state else None
+    images = _evaluation_images(args, centre_crop(resize_side(size), size), normalisation, classes)
+    if classes is not None:
+        _check_classes(args, images, classes)
+    else:
+        print(f"{args.weights} names no classes: labels follow the alphabet, or the order of the set")
+    net = _build_for(args.name, images)
+    try:
+        net.load_state_dict(checkpoint.weights(args.weights))
+    except (RuntimeError, TypeError, AttributeError) as error:
+        what = f"{args.weights} does not fit {args.name} with {len(images.classes)} classes"
+        raise ValueError(f"{what}: {str(error).strip().splitlines()[-1].strip()}") from None
+    return net, images
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Print loss, top-1 and top-5 accuracy of a trained network."""
+    import torch
+    from torch.nn import functional as F
+
+    from cnnlib.training import check_set, evaluating, find_device, predict
+
+    _refuse_ignored(args)
+    net, images = _from_file(args) if Path(args.weights).exists() else _published(args)
+    net = net.to(find_device(args.device))
+    _report_left_out(images)
+    with evaluating(net):
+        check_set(net, images, "the set")
+    logits = predict(net, images, args.batch).cpu()
+    labels = images.y if hasattr(images, "y") else torch.tensor(images.dataset.labels)
+    best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+    print(
+        f"{len(images):,} images  loss {F.cross_entropy(logits, labels):.4f}  "
+        f"top-1 {best[:, 0].float().mean():.2%}  top-{best.shape[1]} {best.any(1).float().mean():.2%}"
+    )
+    return 0
+
+
+# Options
+
+
+def _image_options() -> argparse.ArgumentParser:
     """What both commands take."""
     both = argparse.ArgumentParser(add_help=False)
     both.add_argument("name", help="a network of the book, such as lenet_small")
@@ -146,10 +237,10 @@ def image_options() -> argparse.ArgumentParser:
     return both
 
 
-def add_parser(commands) -> None:
-    """The command, among the others of ``cnnlib``."""
+def add_parsers(commands) -> None:
+    """Both commands, among the others of ``cnnlib``."""
     sub = commands.add_parser(
-        "train", parents=[image_options()], help="train a network", description=train.__doc__
+        "train", parents=[_image_options()], help="train a network", description=train.__doc__
     )
     sub.add_argument("--recipe", choices=["imagenet-2015", "imagenet-2021"], help="for a folder")
     sub.add_argument(
@@ -177,3 +268,12 @@ def add_parser(commands) -> None:
             f"--{flag.replace('_', '-')}", action="store_true", help="see cnnlib.training.Recipe"
         )
     sub.set_defaults(main=train)
+
+    sub = commands.add_parser(
+        "evaluate", parents=[_image_options()], help="judge trained weights", description=evaluate.__doc__
+    )
+    sub.add_argument(
+        "--weights", required=True, metavar="FILE", help="a checkpoint, a state_dict, or IMAGENET1K_V1 …"
+    )
+    sub.add_argument("--batch", type=whole(1), default=128, metavar="N", help="images at once (default 128)")
+    sub.set_defaults(main=evaluate)

@@ -10,7 +10,7 @@ from importlib import import_module
 _HOME = {
     "Assignment": "grader", "ISOLATION": "jail", "Infra": "walls", "JAILS": "jail", "Limits": "walls",
     "NAME_PATTERNS": "roster", "RunFolder": "session", "check": "practice", "find_text": "source",
-    "grade_class": "session", "make_demo": "demo", "make_handout": "build", "prove": "build", "sheet_of": "source",
+    "grade_class": "session", "make_demo": "build", "make_handout": "build", "prove": "build", "sheet_of": "source",
     "write_atomically": "batch",
 }  # fmt: skip
 

@@ -8,9 +8,9 @@ import re
 import zipfile
 from pathlib import Path
 
-from cnnlib.grading import exports
 from cnnlib.grading.grader import Assignment
 from cnnlib.grading.marks import FinalGrade
+from cnnlib.grading.report import return_name
 from cnnlib.grading.values import printable
 
 SAFE_NAME = re.compile(r"(?=.{1,60}$)[a-z0-9_]+(?:-[a-z0-9_]+)*")  # never with two dashes in a row
@@ -63,7 +63,7 @@ def zip_pages(finals: list[FinalGrade], found: dict[str, str], names: str) -> by
         for final in finals:
             file = page_name(final.submission.id)
             if file in found and final.status != "infra":
-                name = exports.return_name(final, names, file)
+                name = return_name(final, names, file)
                 name = file if name.casefold() in used else name  # two students' pages never become one
                 used.add(name.casefold())
                 out.writestr(zipfile.ZipInfo(name, OLDEST), found[file], zipfile.ZIP_DEFLATED)

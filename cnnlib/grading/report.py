@@ -1,12 +1,14 @@
-"""The class as tables for a spreadsheet: a row a student, a row a question, and the written answers."""
+"""The class as tables: for a spreadsheet, and in the forms that Moodle, Canvas and Gradescope take in."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from datetime import datetime
+from pathlib import PurePosixPath
 
 from cnnlib.grading.grader import Assignment
 from cnnlib.grading.marks import COLUMNS, FinalGrade, Part
@@ -46,18 +48,8 @@ def grades(assignment: Assignment, finals: list[FinalGrade], due: str | None = N
     names = [exercise.name for exercise in assignment.sheet.graded]
     columns = ["id", "name", "status", "total", "max"]
     columns += [column for name in names for column in (name, f"{name} status")]
-    columns += [
-        *assignment.sheet.manual,
-        "comments",
-        "review",
-        "notes",
-        "handed in",
-        "late days",
-        "file",
-        "sha256",
-        "sheet",
-        "seed",
-    ]
+    columns += [*assignment.sheet.manual, "comments", "review", "notes", "handed in", "late days", "file"]
+    columns += ["sha256", "sheet", "seed"]
     date = datetime.fromisoformat(due) if due else None
     return csv_table(columns, [grade_row(assignment, final, date) for final in finals])
 
@@ -94,20 +86,12 @@ def questions(finals: list[FinalGrade]) -> str:
     """The table of questions: what each student got for each, and what the grader or a person said."""
     columns = ["id", "name", "question", "status", "points", "max", "message", "comment"]
     rows = [
-        {
-            "id": final.submission.id,
-            "name": final.submission.name,
-            "question": part.name,
-            "status": part.status,
-            "points": part.points,
-            "max": part.max,
-            "message": message(part),
-            "comment": part.comment,
-        }
+        (final.submission.id, final.submission.name, part.name, part.status, part.points, part.max, message(part),
+         part.comment)
         for final in finals
         for part in final.parts
-    ]
-    return csv_table(columns, rows)
+    ]  # fmt: skip
+    return csv_table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def message(part: Part) -> str:
@@ -126,20 +110,14 @@ def to_mark(finals: list[FinalGrade]) -> str:
 
     What was decided by hand before stands there, too, so that it is still in the new file.
     """
+    columns = [*COLUMNS, "max", "answer"]
     rows = [
-        {
-            "id": final.submission.id,
-            "question": part.name,
-            "points": part.points,
-            "comment": part.comment,
-            "max": part.max,
-            "answer": part.answer,
-        }
+        (final.submission.id, part.name, part.points, part.comment, part.max, part.answer)
         for final in finals
         for part in final.parts
         if part.answer or part.by_hand
     ]
-    return csv_table([*COLUMNS, "max", "answer"], rows)
+    return csv_table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
 def summary(finals: list[FinalGrade]) -> str:
@@ -150,3 +128,101 @@ def summary(finals: list[FinalGrade]) -> str:
     if not graded:
         return counts or "nobody"
     return f"{counts}; mean {sum(graded) / len(graded):.1f} of {finals[0].max}"
+
+
+# Learning platforms
+
+
+def moodle(finals: list[FinalGrade]) -> str:
+    """A grading worksheet of a Moodle assignment; whoever has no total is left out, and keeps what stands there."""
+    columns = [
+        "Identifier",
+        "Full name",
+        "Grade",
+        "Maximum grade",
+        "Last modified (grade)",
+        "Feedback comments",
+    ]
+    rows = [
+        (
+            f"Participant {final.submission.id}",
+            final.submission.name,
+            final.total,
+            final.max,
+            "-",
+            comment(final),
+        )
+        for final in finals
+        if final.total is not None
+    ]
+    return csv_table(columns, [dict(zip(columns, row, strict=True)) for row in rows]).removeprefix("\ufeff")
+
+
+def canvas(assignment: Assignment, finals: list[FinalGrade]) -> str:
+    """A table for the gradebook of Canvas, with its row of possible points."""
+    columns = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", f"Sheet {assignment.id}"]
+    rows = [
+        {"Student": "    Points Possible", columns[-1]: finals[0].max if finals else assignment.sheet.points}
+    ]
+    rows += [
+        {"Student": final.submission.name, "ID": final.submission.id, columns[-1]: final.total}
+        for final in finals
+        if final.total is not None
+    ]
+    text = csv_table(columns, rows).removeprefix("\ufeff")
+    return text.replace(
+        "\nPoints Possible,", "\n    Points Possible,", 1
+    )  # Canvas knows the row by its spaces
+
+
+def comment(final: FinalGrade) -> str:
+    """One line on every question that did not bring all points, or that a person wrote something to."""
+    lines = [
+        f"{part.name} {points_text(part)}: {'; '.join(filter(None, (part.comment, message(part)))) or part.status}"
+        for part in final.parts
+        if part.points is not None and (part.points < part.max or part.comment)
+    ]
+    return "; ".join([*lines, *final.notes])[:2000] or "All points."
+
+
+def points_text(part: Part) -> str:
+    """Points of a part as "2/3"."""
+    return f"{part.points:g}/{part.max}"
+
+
+def gradescope(final: FinalGrade) -> str:
+    """The ``results.json`` of one submission, every probe a test."""
+    tests = []
+    for part in final.parts:
+        for probe in part.probes:
+            tests.append(
+                {
+                    "name": f"{part.name}: {probe['claim']}",
+                    "score": probe["points"],
+                    "max_score": probe["max"],
+                    "status": "passed" if probe["status"] == "ok" else "failed",
+                    "output": f"{probe['status']}. {probe['message']}".strip(),
+                    "visibility": "visible",
+                }
+            )
+        if part.comment or part.points is not None and not part.probes:
+            test = {"name": f"{part.name} (by hand)", "output": part.comment, "visibility": "visible"}
+            tests.append(test | ({} if part.probes else {"score": part.points, "max_score": part.max}))
+    score = {} if final.total is None else {"score": final.total}
+    output = "\n".join(final.notes)
+    return json.dumps(score | {"output": output, "stdout_visibility": "hidden", "tests": tests}, indent=1)
+
+
+def return_name(final: FinalGrade, names: str, file: str) -> str:
+    """What a feedback page must be called so that the platform gives it back to its student.
+
+    Moodle looks for Name_ID_plugin_type_file, Canvas for the name under which the submission was downloaded.
+    """
+    if names == "moodle":
+        person, number = (
+            re.sub(r"[^\w .'-]|_", " ", text).strip() for text in (final.submission.name, final.submission.id)
+        )
+        return f"{person or 'Participant'}_{number}_assignsubmission_file_feedback.html"
+    if names == "canvas" and final.submission.original:
+        return PurePosixPath(final.submission.original).stem[:200] + ".html"
+    return file

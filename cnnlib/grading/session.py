@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cnnlib.grading import batch, exports, feedback, jail, marks, report, roster
+from cnnlib.grading import batch, feedback, jail, marks, report, roster
 from cnnlib.grading.grader import Assignment
 from cnnlib.grading.notebook import read_content
 from cnnlib.grading.roster import Submission
@@ -27,7 +27,7 @@ OVERRIDES = "overrides.csv"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder beside the table: results, marks by hand, feedback and exports."""
+    """The folder beside the table: results, marks by hand, feedback and report."""
 
     table: Path
 
@@ -175,8 +175,8 @@ def write_tables(
     batch.write_atomically(run.table, report.grades(assignment, finals, arguments.due))
     batch.write_atomically(run.path / "questions.csv", report.questions(finals))
     batch.write_atomically(run.path / "to_mark.csv", report.to_mark(finals))
-    batch.write_atomically(run.path / "moodle.csv", exports.moodle(finals))
-    batch.write_atomically(run.path / "canvas.csv", exports.canvas(assignment, finals))
+    batch.write_atomically(run.path / "moodle.csv", report.moodle(finals))
+    batch.write_atomically(run.path / "canvas.csv", report.canvas(assignment, finals))
     pages = feedback.render_pages(assignment, finals)
     for folder in ("feedback", "gradescope"):
         shutil.rmtree(run.path / folder, ignore_errors=True)
@@ -187,7 +187,7 @@ def write_tables(
         if final.submission.file:
             home = run.path / "gradescope" / Path(feedback.page_name(final.submission.id)).stem
             home.mkdir()
-            batch.write_atomically(home / "results.json", exports.gradescope(final))
+            batch.write_atomically(home / "results.json", report.gradescope(final))
     batch.write_atomically(run.path / "feedback.zip", feedback.zip_pages(finals, pages, arguments.names))
     return report.summary(finals), all(final.status != "infra" for final in finals)
 

@@ -11,9 +11,9 @@ import zipfile
 
 import pytest
 
-from cnnlib.grading import archive, bwrap, notebook, roster
+from cnnlib.grading import archive, jail, notebook, roster
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 EMPTY = json.dumps({"cells": []})
 
 

@@ -90,7 +90,7 @@ def test_the_stem_says_what_is_amiss(capsys):
     patches = "def stem():\n    return [(64, 8, 8, 0)]"
     assert "First run the cell that sets SIDE" in said(capsys, patches, "stem")
     out = said(capsys, constants + patches, "stem")
-    assert "sees 8 pixels, at least 47 are asked for" in out
+    assert "receptive field is 8 pixels wide, at least 47 are asked for" in out
     assert "The 2 before it came out right." in out
     assert "has a stride larger than its kernel" in said(
         capsys, constants + patches.replace("8, 8", "4, 8"), "stem"

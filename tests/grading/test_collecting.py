@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from cnnlib.grading import archive, bwrap, roster
+from cnnlib.grading import archive, jail, roster
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 EMPTY = {"cells": []}
 
 

@@ -9,10 +9,10 @@ from datetime import datetime
 
 import pytest
 
-from cnnlib.grading import bwrap, exports, feedback, marks, report, roster
+from cnnlib.grading import feedback, jail, marks, report, roster
 from cnnlib.grading.roster import Submission
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 
 
 # What is forgotten
@@ -169,12 +169,12 @@ def test_no_text_starts_a_formula_in_any_locale(text):
 
 def test_comments_reach_every_table_that_has_a_place_for_them():
     one = final("ada", comment="See me.", message="the value is too small")
-    assert exports.comment(one) == "stem 0/5: See me.; the value is too small"
+    assert report.comment(one) == "stem 0/5: See me.; the value is too small"
     full = marks.FinalGrade(
         one.submission, "graded", 5, 5, [marks.Part("q", "marked", 5, 5, comment="Fine!")], [], [], ""
     )
-    assert exports.comment(full) == "q 5/5: Fine!"
-    assert "Fine!" in exports.gradescope(full)
+    assert report.comment(full) == "q 5/5: Fine!"
+    assert "Fine!" in report.gradescope(full)
     (row,) = csv.DictReader(io.StringIO(report.questions([full]).removeprefix("\ufeff")))
     assert row["comment"] == "Fine!"
 

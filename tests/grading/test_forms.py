@@ -1,5 +1,8 @@
 """One right answer in every form that a student may return: what `check` calls right is right when it is graded."""
 
+import copy
+import functools
+import pickle
 import random
 
 import numpy as np
@@ -57,9 +60,25 @@ FORMS = {
 NEEDS_ITS_OWN_FORM = {"partial": ("list", "numpy")}
 
 
+@functools.cache
+def remembering(name, exercise):
+    """The solution of an exercise; asked the same once more, it returns the same, and trains no network again."""
+    solution, known = SHEETS[name].reference[exercise], {}
+
+    def answer(*args, **kwargs):
+        try:
+            asked = pickle.dumps((args, kwargs))
+            value = known[asked] if asked in known else known.setdefault(asked, solution(*args, **kwargs))
+            return copy.deepcopy(value)
+        except (pickle.PicklingError, AttributeError, TypeError, RuntimeError):  # of what can be no copy
+            return solution(*args, **kwargs)
+
+    return answer
+
+
 def in_form(sheet, exercise, form):
     """The solutions, one of which returns its value in another form."""
-    solution = sheet.reference[exercise.name]
+    solution = remembering(sheet.sheet.name, exercise.name)
     return sheet.reference | {exercise.name: lambda *args, **kwargs: FORMS[form](solution(*args, **kwargs))}
 
 
@@ -71,7 +90,8 @@ def wrong_when_graded(sheet, exercise, ns, seeds=3):
             rng = random.Random(f"{seed} {exercise.name} {number}")
             for _ in range(probe.draws):
                 draw = given | probe.inputs(rng)
-                right = plain(exercise.answer(sheet.reference, draw))
+                solved = sheet.reference | {exercise.name: remembering(sheet.sheet.name, exercise.name)}
+                right = plain(exercise.answer(solved, draw))
                 try:
                     value = plain(exercise.answer(ns, draw))
                 except NotPlain as error:

@@ -5,8 +5,9 @@ import random
 
 import pytest
 from solving import opened
+from warm import warm_jail
 
-from cnnlib.grading import grader, jail, supervise
+from cnnlib.grading import grader, supervise
 from cnnlib.grading.compare import same
 from cnnlib.grading.sheet import Probe, names
 from cnnlib.grading.values import plain
@@ -146,7 +147,7 @@ def test_training_is_judged_by_labels_that_never_go_in(monkeypatch):
     found = {}
     for code in RETURNS:
         cells = [(1, TRAINED.format(code))]
-        run = supervise.run(SHEETS["lenet"].sheet, cells, [question], Limits(5, 1.0), jail.no_jail)
+        run = supervise.run(SHEETS["lenet"].sheet, cells, [question], Limits(5, 1.0), warm_jail)
         verdict = grader.judge_probe(probe, [draw], run.outcomes[0], supervise.Outcome("value", [None]))
         found[code] = verdict["status"]
     assert found == RETURNS

@@ -2,10 +2,10 @@
 
 import pytest
 
-from cnnlib.grading import bwrap, grader
+from cnnlib.grading import grader, jail
 from cnnlib.grading.supervise import Outcome
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 HUNT = """
 import gc, sys
 SEEN = [thing for thing in gc.get_objects() if isinstance(thing, dict) and {"exercise", "draws"} <= thing.keys()]

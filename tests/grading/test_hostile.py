@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnlib.grading import bwrap, jail, walls
+from cnnlib.grading import jail, walls
 
-DOOR = "none" if bwrap.trouble() else "bwrap"
+DOOR = "none" if jail.bwrap_trouble() else "bwrap"
 HOSTILE = {
     # name: (code that replaces the answer to `stem`, status of stem, a piece of the message)
     "loop": ("def stem():\n    while True: pass", "timeout", "took too long"),
@@ -275,10 +275,14 @@ def graded(folder, solved):
     nb = solved()
     nb["cells"].insert(1, {"cell_type": "code", "source": FORGED_AT_LOAD})
     folder.put("forged_at_load.ipynb", nb)
-    options = ("--isolation", DOOR, "--time", 1, "--memory", 0.25, "--seed", 3, "--jobs", 2)
+    options = ("--isolation", DOOR, "--time", 1, "--memory", 0.25, "--seed", 3, "--jobs", 3)
+    child = ("-X", f"{MARK}=1", *walls.CHILD)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (jail, bwrap):
-            patch.setattr(module, "CHILD", ("-X", f"{MARK}=1", *walls.CHILD))
+        patch.setattr(
+            walls.Limits, "wall", 5
+        )  # a bomb goes on until it is over, at every probe, and once more alone
+        for module in (jail, walls):
+            patch.setattr(module, "CHILD", child)
         assert folder.grade(*options) == 0
     return folder
 

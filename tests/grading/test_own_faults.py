@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnlib.grading import archive, bwrap, grader, notebook
+from cnnlib.grading import archive, grader, jail, notebook
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 
 
 def status(folder, student="ada"):

@@ -18,8 +18,6 @@ from handins import ROOT, TEXT, Folder
 
 from cnnlib.grading import (
     archive,
-    bwrap,
-    exports,
     feedback,
     grader,
     jail,
@@ -32,7 +30,7 @@ from cnnlib.grading import (
 from cnnlib.grading.roster import Submission
 from cnnlib.grading.walls import Limits
 
-DOOR = ("--isolation", "none" if bwrap.trouble() else "bwrap")
+DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 
 
 def rows_of(path):
@@ -567,6 +565,7 @@ TENSORS = {
 def tensors():
     """One question a kind of answer; the number of images tells the function which kind is wanted."""
     from solving import opened
+    from warm import warm_jail
 
     lenet = opened("lenet")
     task = grader.Assignment(lenet.sheet, lenet.text, None, 1, Limits(5, 1.0))
@@ -578,12 +577,12 @@ def tensors():
         f"def kind{n}(x, weight, bias, links):\n    {code}" for n, (code, _) in enumerate(TENSORS.values())
     ]
     choose = "def partial(x, *rest):\n    return globals()[f'kind{len(x) - 1}'](x, *rest)"
-    door = jail.no_jail if bwrap.trouble() else bwrap.jail
+    door = jail.no_jail if jail.bwrap_trouble() else jail.bwrap
     right, found = (
         supervise.run(
-            task.sheet, [(1, "\n".join([head, *kinds, last]))], questions, task.limits, door
+            task.sheet, [(1, "\n".join([head, *kinds, last]))], questions, task.limits, place
         ).outcomes
-        for last in ("partial = kind0", choose)
+        for last, place in (("partial = kind0", warm_jail), (choose, door))
     )
     return {
         name: grader.judge_probe(probe, question.draws, outcome, wanted)
@@ -607,11 +606,11 @@ def test_a_tensor_s_verdict_says_what_differs(tensors):
 def test_the_table_of_a_class_of_none_is_a_table(new_folder):
     assert new_folder.grade(*DOOR) == 0
     assert new_folder.rows() == {} and report.summary([]) == "nobody"
-    assert exports.canvas(SimpleNamespace(id="cost/2", sheet=SimpleNamespace(points=15)), []).count("\n") == 2
+    assert report.canvas(SimpleNamespace(id="cost/2", sheet=SimpleNamespace(points=15)), []).count("\n") == 2
 
 
 def test_the_text_of_a_sheet_is_never_in_the_jail():
-    argv = bwrap.jail(Path("/tmp"), (), Limits()).argv
+    argv = jail.bwrap(Path("/tmp"), (), Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
     assert bound and not any(
         TEXT.is_relative_to(place) or walls.PACKAGE.is_relative_to(place) for place in bound

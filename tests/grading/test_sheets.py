@@ -11,8 +11,9 @@ import pytest
 from nbclient import NotebookClient
 from notebook_faults import compared
 from solving import namespace, opened
+from warm import warm_jail
 
-from cnnlib.grading import grader, jail, source, supervise
+from cnnlib.grading import grader, source, supervise
 from cnnlib.grading.practice import verdict
 from cnnlib.grading.sheet import load, names
 from cnnlib.grading.values import plain
@@ -29,13 +30,17 @@ def sheet(request):
 
 @functools.cache
 def right_values(name, exercise, seed, number):
-    """The inputs that a probe draws, each with the value of the solution; the same for every mistake."""
+    """The inputs that a probe draws, each with the value of the solution; the same for every mistake.
+
+    Where a public case has no value, its judge looks at the answer alone, and the solution is not asked.
+    """
     sheet = SHEETS[name]
     exercise = sheet.sheet.exercise(exercise)
     given = {name: sheet.constants[name] for name in exercise.given}
     probe, rng = exercise.probes[number], random.Random(f"{seed} {number}")
     draws = [given | probe.inputs(rng) for _ in range(probe.draws)]
-    return [(d, plain(exercise.answer(sheet.reference, d))) for d in draws]
+    alone = probe.judge in [case.judge for case in exercise.practice if case.value is None]
+    return [(d, None if alone else plain(exercise.answer(sheet.reference, d))) for d in draws]
 
 
 def points(sheet, exercise, ns, seed):
@@ -52,13 +57,13 @@ def test_the_solutions_pass_every_check(sheet):
 
 
 def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
-    """Through the same processes as in a grading, for the book's constants and for a class's own."""
+    """Through the same kind of processes as in a grading, for the book's constants and for a class's own."""
     for seed, variant in ((1, None), (3, 11)):
         task = grader.Assignment(sheet.sheet, sheet.text, variant, seed, Limits())
-        right = grader.run_reference(task, jail.no_jail)
+        right = grader.run_reference(task, warm_jail)
         assert sum(e["points"] for e in grader.judge_exercises(task, right, right)) == sheet.sheet.points > 10
     cells = source.code_cells(source.student_notebook(sheet.text, variant))
-    blank = supervise.run(sheet.sheet, cells, task.questions, task.limits, jail.no_jail)
+    blank = supervise.run(sheet.sheet, cells, task.questions, task.limits, warm_jail)
     assert {(o.status, o.message) for o in blank.outcomes} == {("missing", "not attempted")}
     assert blank.notes == []
 
@@ -149,9 +154,18 @@ def said_by_checks(nb):
     return [re.match(r"\w+: (ok|not attempted)", line)[1] for line in said]
 
 
-def test_the_solved_sheet_runs_from_top_to_bottom(sheet):
+@pytest.fixture(scope="module")
+def kernel():
+    """One kernel for all sheets, which imports torch once; each sheet finds it empty."""
+    client = NotebookClient(nbformat.v4.new_notebook(), kernel_name="python3")
+    with client.setup_kernel():
+        yield client.km
+
+
+def test_the_solved_sheet_runs_from_top_to_bottom(sheet, kernel):
     nb = source.solved_notebook(sheet.text)
-    NotebookClient(nb, timeout=60, kernel_name="python3").execute()
+    nb.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    NotebookClient(nb, timeout=60, km=kernel).execute()
     assert said_by_checks(nb) == ["ok"] * len(sheet.sheet.exercises)
 
 

@@ -5,8 +5,7 @@ from torch import nn
 
 from cnnlib.images.datasets import Images
 from cnnlib.training.evaluation import seeded
-from cnnlib.training.recipe import Recipe
-from cnnlib.training.schedule import PiecewiseLinear
+from cnnlib.training.recipe import PiecewiseLinear, Recipe
 
 
 def generator(seed=0):

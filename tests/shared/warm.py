@@ -1,0 +1,64 @@
+"""A jail without walls that starts warm: its processes are forked from one that has torch, and need not import it.
+
+For tests that put one question after the other to code of ours; that a process starts cold, too, is tested with jails.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+
+from cnnlib.grading import walls
+
+ADDRESS = f"@cnnlib-tests-{os.getpid()}"  # of a socket that is no file: @ stands for a null
+CLIENT = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect(sys.argv[1].replace("@", "\\0"))
+    socket.send_fds(server, [os.getcwd().encode()], [0, 1, 2])
+    server.recv(1)  # nothing comes; it ends when the process has ended
+"""
+SERVER = """
+import os, signal, socket, sys
+import torch
+from cnnlib.grading import child, confine
+confine.die_with_parent()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(sys.argv[1].replace("@", "\\0"))
+    server.listen()
+    print("ready", flush=True)
+    while True:
+        client, _ = server.accept()
+        folder, channels, _, _ = socket.recv_fds(client, 4096, 3)
+        if os.fork() == 0:
+            try:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.setsid()
+                os.chdir(folder)
+                for place, channel in enumerate(channels):
+                    os.dup2(channel, place)
+                    os.close(channel)
+                server.close()
+                child.main()
+            finally:
+                os._exit(0)
+        for channel in channels:
+            os.close(channel)
+        client.close()
+"""
+
+
+@functools.cache
+def start():
+    """The process that has torch; it ends with this one."""
+    env = walls.variables(os.getcwd(), str(walls.PACKAGE.parent))
+    server = subprocess.Popen([sys.executable, "-c", SERVER, ADDRESS], env=env, stdout=subprocess.PIPE)
+    assert server.stdout.readline() == b"ready\n"
+    return server
+
+
+def warm_jail(work, absent, limits):
+    """As `walls.no_jail`, forked."""
+    start()
+    return walls.Command([sys.executable, "-S", "-E", "-c", CLIENT, ADDRESS], os.environ | {}, walls=False)
