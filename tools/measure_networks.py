@@ -88,6 +88,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--more", type=int, default=3, help="rounds at most for networks whose times scatter")
     parser.add_argument("--only", nargs="*", help="some networks, to try; nothing is stored in data/")
     args = parser.parse_args()
     on_cpu = args.device == "cpu"
@@ -95,9 +96,14 @@ def main():
     device, clock = torch.device(args.device), time.process_time if on_cpu else time.perf_counter
     unfinished = ROOT / "_build/runs" / (f"{head['name']}-some.json" if args.only else f"{head['name']}.json")
     stored = ROOT / "data/runs" / unfinished.name if not args.only else unfinished.with_suffix(".done.json")
-    record = measuring.survey(
-        known, head, unfinished, book.save, batch=args.batch, device=device, clock=clock, rounds=args.rounds
-    )
+    options = {
+        "batch": args.batch,
+        "device": device,
+        "clock": clock,
+        "rounds": args.rounds,
+        "more": args.more,
+    }
+    record = measuring.survey(known, head, unfinished, book.save, **options)
     sweep = measuring.batches(cnnlib.build("resnet18"), (3, 224, 224), device=device, clock=clock)
     batches = [asdict(row) for row in sweep]
     layers = {

@@ -26,7 +26,7 @@ from cnnlib.measuring.instruments import Clock, time_call
 from cnnlib.measuring.measure import Benchmark, rng_preserved, rounded, timing
 
 ROUNDS = 3
-MORE = 3  # rounds at most for the rows whose times scatter
+MORE = 3  # rounds at most for the rows whose times scatter, forward passes only
 BOUND = 0.1  # of the spread; a row above it is measured again
 LEAST, LONG, MOST = 3, 0.1, 15  # forward passes of a visit: at least, seconds to fill with more, at most
 
@@ -34,18 +34,19 @@ Choice = TypeVar("Choice")
 Jobs = Mapping[str, tuple[Callable[[], nn.Module], Shape]]  # label -> (function that builds, image)
 
 
-def visit(benchmark: Benchmark, clock: Clock) -> dict[str, list[float]]:
-    """Seconds of some forward passes and of a training step, each after a warm-up."""
-    device, seconds = benchmark.device, []
+def visit(benchmark: Benchmark, clock: Clock, step: bool = True) -> dict[str, list[float]]:
+    """Seconds of some forward passes, and of a training step if ``step``, each after a warm-up."""
+    device, seconds, steps = benchmark.device, [], []
     with rng_preserved(device):
         benchmark.net.eval()
         benchmark.forward()
         while len(seconds) < LEAST or (sum(seconds) < LONG and len(seconds) < MOST):
             seconds.append(time_call(benchmark.forward, device, clock))
-        benchmark.net.train()
-        benchmark.step()
-        step = time_call(benchmark.step, device, clock)
-    return {"forward": [_microseconds(s) for s in seconds], "step": [_microseconds(step)]}
+        if step:
+            benchmark.net.train()
+            benchmark.step()
+            steps.append(time_call(benchmark.step, device, clock))
+    return {"forward": [_microseconds(s) for s in seconds], "step": [_microseconds(s) for s in steps]}
 
 
 def _microseconds(seconds: float) -> float:
@@ -79,7 +80,9 @@ class Survey:
             if all(before.get(key) == self.record[key] for key in header):
                 self.record = before
 
-    def round(self, number: int, jobs: Jobs, batch: int, device: torch.device, clock: Clock) -> None:
+    def round(
+        self, number: int, jobs: Jobs, batch: int, device: torch.device, clock: Clock, step: bool = True
+    ) -> None:
         """Visits each of ``jobs`` once, those left out that were visited in this round before."""
         record = self.record
         done = {v["name"] for v in record["visits"] if v["round"] == number}
@@ -92,7 +95,7 @@ class Survey:
             benchmark = Benchmark(name, build(), image, batch, device)
             if name not in record["fixed"]:
                 record["fixed"][name] = benchmark.fixed()
-            record["visits"].append({"name": name, "round": number} | visit(benchmark, clock))
+            record["visits"].append({"name": name, "round": number} | visit(benchmark, clock, step))
             self.save(self.path, record)
             print(f"round {number}, {name}: {record['visits'][-1]['forward'][0]:.3g} s", flush=True)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall)
@@ -108,20 +111,22 @@ class Survey:
 
 def survey(
     jobs: Jobs, header: dict, path: Path, save: Callable[[Path, dict], None], *, batch: int, device: torch.device,
-    clock: Clock, rounds: int = ROUNDS,
+    clock: Clock, rounds: int = ROUNDS, more: int = MORE,
 ) -> dict:  # fmt: skip
-    """The record of ``rounds`` rounds over ``jobs``, and of up to ``MORE`` over those above ``BOUND``.
+    """The record of ``rounds`` rounds over ``jobs``, and of up to ``more`` over those above ``BOUND``.
 
     It has the header, ``bound``, ``rounds``, ``machine``, and ``rows``; ``rows`` stay in the order of ``jobs``.
     """
     state = Survey(header, path, save)
     for number in range(1, rounds + 1):
         state.round(number, jobs, batch, device, clock)
-    for number in range(rounds + 1, rounds + 1 + MORE):
+    for number in range(rounds + 1, rounds + 1 + more):
         # Who takes part in a round that was begun is settled by the rounds before it.
         earlier = [v for v in state.record["visits"] if v["round"] < number]
         again = {r["name"] for r in rows(earlier, state.record["fixed"]) if r["spread"] > BOUND}
-        state.round(number, {n: job for n, job in jobs.items() if n in again}, batch, device, clock)
+        state.round(
+            number, {n: job for n, job in jobs.items() if n in again}, batch, device, clock, step=False
+        )
     record = state.record
     found = {row["name"]: row for row in rows(record["visits"], record["fixed"])}
     kept = {key: record[key] for key in (*header, "rounds", "machine")}

@@ -271,9 +271,9 @@ def surveyed(tmp_path, monkeypatch):
     monkeypatch.setattr(rounds, "LONG", 0.0)
     seconds = {"steady": 1.0, "scatters": 1.0}
 
-    def visit(benchmark, clock):
+    def visit(benchmark, clock, step):
         seconds["scatters"] += benchmark.name == "scatters"
-        return {"forward": [seconds[benchmark.name]] * 3, "step": [9.0]}
+        return {"forward": [seconds[benchmark.name]] * 3, "step": [9.0] * step}
 
     monkeypatch.setattr(rounds, "visit", visit)
     jobs = {name: (net, IMAGE) for name in seconds}
@@ -313,6 +313,7 @@ def test_a_visit_times_passes_and_a_step():
     times = rounds.visit(benchmark, time.perf_counter)
     assert rounds.LEAST <= len(times["forward"]) <= rounds.MOST and len(times["step"]) == 1
     assert all(t > 0 for t in times["forward"] + times["step"])
+    assert rounds.visit(benchmark, time.perf_counter, step=False)["step"] == []
 
 
 def test_layers_move_their_maps_and_weights():
