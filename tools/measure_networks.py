@@ -78,8 +78,7 @@ def header(args, on_cpu):
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions | {"python": platform.python_version()},
         "code": {"version": cnnlib.__version__, "digest": code_digest()},
-        "script": f"python tools/measure_networks.py --device {args.device} --batch {args.batch} "
-        f"--rounds {args.rounds}",
+        "batch": args.batch,
     }
 
 
@@ -112,7 +111,10 @@ def main():
         ]
         for name in INSIDE
     }
-    more = {"date": date.today().isoformat(), "layers": layers, "batches": batches}
+    script = (
+        f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --rounds {args.rounds}"
+    )
+    more = {"script": script, "date": date.today().isoformat(), "layers": layers, "batches": batches}
     book.save(stored, record | more)
     unfinished.unlink()
     unsteady = [r["name"] for r in record["rows"] if r["spread"] > record["bound"]]

@@ -26,31 +26,35 @@ from cnnlib.measuring.instruments import Clock, time_call
 from cnnlib.measuring.measure import Benchmark, rng_preserved, rounded, timing
 
 ROUNDS = 3
-MORE = 3  # rounds at most for the rows whose times scatter, forward passes only
+MORE = 3  # rounds at most for the rows whose times scatter
 BOUND = 0.1  # of the spread; a row above it is measured again
-LEAST, LONG, MOST = 3, 0.1, 15  # forward passes of a visit: at least, seconds to fill with more, at most
+FORWARD = 2, 0.1, 15  # passes of a visit: at least, seconds to fill with more, at most
+STEP = 1, 1.0, 3  # likewise for training steps, which are timed at the first visit only
 
 Choice = TypeVar("Choice")
 Jobs = Mapping[str, tuple[Callable[[], nn.Module], Shape]]  # label -> (function that builds, image)
 
 
-def visit(benchmark: Benchmark, clock: Clock, step: bool = True) -> dict[str, list[float]]:
-    """Seconds of some forward passes, and of a training step if ``step``, each after a warm-up."""
-    device, seconds, steps = benchmark.device, [], []
-    with rng_preserved(device):
+def visit(benchmark: Benchmark, clock: Clock, step: bool = False) -> dict[str, list[float]]:
+    """Seconds of some forward passes after one that warms up, and of training steps, one of which ran before."""
+    with rng_preserved(benchmark.device):
         benchmark.net.eval()
         benchmark.forward()
-        while len(seconds) < LEAST or (sum(seconds) < LONG and len(seconds) < MOST):
-            seconds.append(time_call(benchmark.forward, device, clock))
+        forward, steps = _times(benchmark.forward, FORWARD, benchmark.device, clock), []
         if step:
             benchmark.net.train()
-            benchmark.step()
-            steps.append(time_call(benchmark.step, device, clock))
-    return {"forward": [_microseconds(s) for s in seconds], "step": [_microseconds(s) for s in steps]}
+            steps = _times(benchmark.step, STEP, benchmark.device, clock)
+    return {"forward": forward, "step": steps}
 
 
-def _microseconds(seconds: float) -> float:
-    return round(seconds, 6)
+def _times(
+    call: Callable[[], None], plan: tuple[int, float, int], device: torch.device, clock: Clock
+) -> list[float]:
+    """Seconds of as many calls as ``plan`` asks for, to the microsecond."""
+    (least, long, most), found = plan, []
+    while len(found) < least or (sum(found) < long and len(found) < most):
+        found.append(round(time_call(call, device, clock), 6))
+    return found
 
 
 def rows(visits: list[dict], fixed: Mapping[str, dict]) -> list[dict]:
@@ -80,9 +84,7 @@ class Survey:
             if all(before.get(key) == self.record[key] for key in header):
                 self.record = before
 
-    def round(
-        self, number: int, jobs: Jobs, batch: int, device: torch.device, clock: Clock, step: bool = True
-    ) -> None:
+    def round(self, number: int, jobs: Jobs, batch: int, device: torch.device, clock: Clock) -> None:
         """Visits each of ``jobs`` once, those left out that were visited in this round before."""
         record = self.record
         done = {v["name"] for v in record["visits"] if v["round"] == number}
@@ -93,9 +95,10 @@ class Survey:
         load, wall, cpu = os.getloadavg()[0], time.perf_counter(), time.process_time()
         for name, (build, image) in todo.items():
             benchmark = Benchmark(name, build(), image, batch, device)
-            if name not in record["fixed"]:
-                record["fixed"][name] = benchmark.fixed()
-            record["visits"].append({"name": name, "round": number} | visit(benchmark, clock, step))
+            first = name not in record["fixed"]
+            if first:
+                record["fixed"][name] = benchmark.fixed()  # a training step among it
+            record["visits"].append({"name": name, "round": number} | visit(benchmark, clock, step=first))
             self.save(self.path, record)
             print(f"round {number}, {name}: {record['visits'][-1]['forward'][0]:.3g} s", flush=True)
         share = (time.process_time() - cpu) / (time.perf_counter() - wall)
