@@ -14,6 +14,7 @@ for folder in ("tools", "_ext", "tests/shared"):
     sys.path.insert(0, str(ROOT / folder))
 
 import durations  # noqa: E402  (of the tools)
+import warm_kernels  # noqa: E402
 
 PLAN = durations.Plan.read()
 
@@ -45,6 +46,10 @@ def compiler():
 
 
 # Time: `tools/durations.py` says what for
+
+
+def pytest_configure():
+    warm_kernels.use()
 
 
 class ByUnit(LoadScopeScheduling):
