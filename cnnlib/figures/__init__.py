@@ -25,7 +25,7 @@ from cnnlib.figures.plots import (
     top5_errors,
     training_curves,
 )
-from cnnlib.figures.scatter import bubbles, predicted_vs_measured
+from cnnlib.figures.scatter import bubbles, predicted_vs_measured, roofline, time_vs_macs
 from cnnlib.figures.style import COLOURS, FAINT, new_axes, styled
 
 __all__ = [
@@ -49,8 +49,10 @@ __all__ = [
     "predictions",
     "receptive_field_frames",
     "receptive_fields",
+    "roofline",
     "source",
     "styled",
+    "time_vs_macs",
     "top5_errors",
     "training_curves",
 ]

@@ -1,4 +1,4 @@
-"""Measured against predicted: a point a network, and the line on which they would agree."""
+"""Points on two axes: measured against predicted, under the roof of a machine, bubbles of accuracy against cost."""
 
 from __future__ import annotations
 
@@ -62,50 +62,156 @@ def _agree(ax: Axes, values: Sequence[float], told: str) -> None:
     ax.plot(ends, ends, color=INK, lw=1.4, ls="--", zorder=1, label=told)
 
 
-@styled
-def predicted_vs_measured(rows: Iterable[object], flops: float, named: Sequence[str]) -> list[Axes]:
-    """Two panels: forward time against MACs, and the measured peak of memory against the predicted one.
-
-    ``rows``: of :mod:`cnnlib.measuring`, stored ones or fresh. ``flops``: what the machine can do in a second at
-    best; its line in the first panel is the least time that the arithmetic needs. ``named``: which networks
-    carry their name, in the second panel only where they are off the line; all have a point.
-    """
-    rows = [_fields(row) for row in rows]
-    missing = set(named) - {row["name"] for row in rows}
+def _checked(rows: Iterable[object], named: Sequence[str]) -> list[Mapping]:
+    found = [_fields(row) for row in rows]
+    missing = set(named) - {row["name"] for row in found}
     if missing:
         raise ValueError(f"named has {', '.join(sorted(missing))}: rows has no such network")
-    time, memory = new_axes(10, 2)
-    x, y = [row["macs"] for row in rows], [1e3 * row["forward"] for row in rows]
-    _points(time, x, y, 0, "measured")
-    least = [2e3 * m / flops for m in (min(x), max(x))]
-    time.plot([min(x), max(x)], least, color=INK, lw=1.4, ls="--", zorder=1, label="at this machine's peak")
-    time.set(xlabel="MACs of a forward pass", ylabel="forward pass (ms)")
-    pairs = {
-        "predicting": ("predicted_memory", "memory"),
-        "a training step": ("predicted_training", "training"),
-    }
-    told = [[row[a] for row in rows] for a, _ in pairs.values()]
-    _agree(memory, sum(told, []), "as predicted")
-    dots = []
-    for k, (label, (a, b)) in enumerate(pairs.items()):
-        dots += [(row[a], row[b]) for row in rows]
-        _points(memory, [row[a] for row in rows], [row[b] for row in rows], k, label)
-    memory.set(xlabel="predicted peak (bytes)", ylabel="measured peak (bytes)")
-    for ax in (time, memory):
-        ax.set(xscale="log", yscale="log")
-        ax.grid(color=FAINT)
-        ax.minorticks_off()
-        ax.xaxis.set_major_formatter(lambda v, _: short(v))
-        ax.yaxis.set_major_formatter(lambda v, _: short(v))
-        ax.margins(0.08)
-        ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
-    wanted = [row for row in rows if row["name"] in named]
-    name_points(
-        time, {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in wanted}, list(zip(x, y, strict=True))
+    return found
+
+
+def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Logarithmic axes with round numbers; names are placed after this."""
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.grid(color=FAINT)
+    ax.minorticks_off()
+    ax.xaxis.set_major_formatter(lambda v, _: short(v))
+    ax.yaxis.set_major_formatter(lambda v, _: short(v))
+    ax.margins(0.08)
+
+
+@styled
+def time_vs_macs(rows: Iterable[object], peak: float, named: Sequence[str], bound: float = 1.0) -> Axes:
+    """Seconds of a forward pass against MACs, a point a network, with a line from its fastest to its slowest run.
+
+    ``rows``: of :mod:`cnnlib.measuring`, stored ones or fresh. ``peak``: the MACs that the machine can do in a
+    second at best; its line is the least time that the arithmetic needs. ``named``: which networks carry their
+    name. Rows whose ``spread`` is above ``bound`` are drawn hollow.
+    """
+    rows = _checked(rows, named)
+    (ax,) = new_axes(5.2)
+    for unsteady in (False, True):
+        some = [r for r in rows if (r["spread"] > bound) is unsteady]
+        if not some:
+            continue
+        x, y = [r["macs"] for r in some], [1e3 * r["forward"] for r in some]
+        ends = [
+            [1e3 * (r["forward"] - r["fastest"]) for r in some],
+            [1e3 * (r["slowest"] - r["forward"]) for r in some],
+        ]
+        ax.errorbar(x, y, ends, ls="", color=COLOURS[0], elinewidth=1.1, alpha=0.7, zorder=2)
+        told = f"spread above {bound:.0%}" if unsteady else "measured"
+        face = "white" if unsteady else COLOURS[0]
+        ax.plot(
+            x, y, ls="", marker=MARKS[0], ms=6, mfc=face, mec=COLOURS[0] if unsteady else "white", label=told
+        )
+    ends = [min(r["macs"] for r in rows), max(r["macs"] for r in rows)]
+    ax.plot(
+        ends,
+        [1e3 * m / peak for m in ends],
+        color=INK,
+        lw=1.4,
+        ls="--",
+        zorder=1,
+        label="at the machine's peak",
     )
-    off = [row for row in wanted if not 0.8 < row["memory"] / row["predicted_memory"] < 1.25]
-    name_points(memory, {r["name"]: (r["predicted_memory"], r["memory"]) for r in off}, dots)
-    return [time, memory]
+    _finish(ax, "MACs of a forward pass", "forward pass (ms)")
+    ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
+    places = {r["name"]: (r["macs"], 1e3 * r["forward"]) for r in rows if r["name"] in named}
+    name_points(ax, places, [(r["macs"], 1e3 * r["forward"]) for r in rows])
+    return ax
+
+
+@styled
+def predicted_vs_measured(rows: Iterable[object], named: Sequence[str]) -> Axes:
+    """The measured peak of memory against the predicted one, two points a network: a forward pass, a training step.
+
+    ``rows``: of :mod:`cnnlib.measuring`, stored ones or fresh. ``named``: which networks carry their name, at the
+    point of the forward pass.
+    """
+    rows = _checked(rows, named)
+    (ax,) = new_axes(5.2)
+    pairs = {
+        "forward pass": ("predicted_memory", "memory"),
+        "training step": ("predicted_training", "training"),
+    }
+    _agree(ax, [row[told] for row in rows for told, _ in pairs.values()], "as predicted")
+    dots = []
+    for k, (label, (told, found)) in enumerate(pairs.items()):
+        dots += [(row[told], row[found]) for row in rows]
+        _points(ax, [row[told] for row in rows], [row[found] for row in rows], k, label)
+    _finish(ax, "predicted peak (bytes)", "measured peak (bytes)")
+    ax.legend(frameon=False, loc="upper left", fontsize=TEXT - 1)
+    name_points(
+        ax, {r["name"]: (r["predicted_memory"], r["memory"]) for r in rows if r["name"] in named}, dots
+    )
+    return ax
+
+
+@styled
+def roofline(groups: Mapping[str, Iterable[object]], machine: object, named: Sequence[str] = ()) -> Axes:
+    """MACs a second against arithmetic intensity, a point a row, under the roof of ``machine``.
+
+    ``groups``: label -> points of :func:`cnnlib.measuring.roofline.points`. ``machine``: of
+    :mod:`cnnlib.measuring.roofline`; a dotted slope for each of its caches, named, beside that of its memory.
+    ``named``: which points carry their name.
+    """
+    kept = {label: _checked(points, ()) for label, points in groups.items()}
+    at_most_seven("groups", kept)
+    everything = _checked([row for points in kept.values() for row in points], named)
+    (ax,) = new_axes(5.6)
+    low = min(row["intensity"] for row in everything) / 1.6
+    high = max(max(row["intensity"] for row in everything), machine.ridge) * 1.6
+    slopes = {"memory": machine.bandwidth} | {cache.level: cache.bandwidth for cache in machine.caches}
+    for label, speed in slopes.items():
+        x = [low, max(low, machine.macs / speed)]
+        style = {"lw": 1.8, "color": INK} if label == "memory" else {"lw": 1.4, "ls": ":", "color": INK}
+        ax.plot(x, [speed * v / 1e9 for v in x], zorder=1, **style)
+    ax.plot([max(low, machine.ridge), high], [machine.macs / 1e9] * 2, color=INK, lw=1.8, zorder=1)
+    ridge_of_fastest = machine.macs / max(slopes.values())
+    ax.plot(
+        [max(low, ridge_of_fastest), machine.ridge],
+        [machine.macs / 1e9] * 2,
+        color=INK,
+        lw=1.4,
+        ls=":",
+        zorder=1,
+    )
+    for k, (label, points) in enumerate(kept.items()):
+        _points(ax, [row["intensity"] for row in points], [row["reached"] for row in points], k, label)
+    _finish(ax, "MACs a byte", "billion MACs a second")
+    ax.set_ylim(top=1.7 * machine.macs / 1e9)
+    ax.figure.canvas.draw()
+    for label, speed in slopes.items():
+        x = low * 1.15
+        ax.annotate(
+            label, (x, speed * x / 1e9), (0, 4), textcoords="offset points", fontsize=TEXT - 2, rotation=_slope(ax),
+            rotation_mode="anchor",
+        )  # fmt: skip
+    ax.annotate(
+        "arithmetic",
+        (high, machine.macs / 1e9),
+        (0, 4),
+        textcoords="offset points",
+        ha="right",
+        fontsize=TEXT - 2,
+    )
+    ax.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=2, fontsize=TEXT - 1, columnspacing=1
+    )
+    dots = [(row["intensity"], row["reached"]) for row in everything]
+    name_points(
+        ax,
+        {row["name"]: (row["intensity"], row["reached"]) for row in everything if row["name"] in named},
+        dots,
+    )
+    return ax
+
+
+def _slope(ax: Axes) -> float:
+    """Degrees at which a line of slope one stands on these axes."""
+    (x0, y0), (x1, y1) = (ax.transData.transform(v) for v in ((1, 1), (10, 10)))
+    return float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
 
 
 AREA = 900  # square points for the largest bubble

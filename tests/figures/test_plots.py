@@ -50,12 +50,20 @@ COST = cnnlib.trace(NET, (3, 8, 8))
 
 def measured(name, macs, told, got):
     return {
-        "name": name, "macs": macs, "forward": macs / 1e10, "predicted_memory": told, "memory": got,
+        "name": name, "macs": macs, "forward": macs / 1e10, "fastest": macs / 2e10, "slowest": macs / 4e9,
+        "spread": 0.2 if name == "net3" else 0.05, "predicted_memory": told, "memory": got,
         "predicted_training": 9 * told, "training": 9 * got,
     }  # fmt: skip
 
 
 ROWS = [measured(f"net{i}", 10**i, 4**i, 5**i) for i in range(3, 9)]
+MACHINE = SimpleNamespace(
+    macs=4e10, bandwidth=2e10, ridge=2.0, caches=[SimpleNamespace(level="L2", bandwidth=8e10)]
+)
+POINTS = [
+    SimpleNamespace(name="a", intensity=0.5, reached=3.0),
+    SimpleNamespace(name="b", intensity=8.0, reached=30.0),
+]
 ERRORS = [
     {"year": 2015, "entry": "ResNet", "top5_error": "3.57", "kind": "CNN"},
     {"year": 2011, "entry": "XRCE", "top5_error": "25.8", "kind": "features"},
@@ -76,7 +84,9 @@ DRAW = {
         np.zeros((3, 40, 60), np.uint8), {"conv1": Span(11, 4, 0)}
     ),
     "receptive_fields": lambda: plot.receptive_fields(np.zeros((3, 40, 60), np.uint8), [probed(40, 60)] * 2),
-    "predicted_vs_measured": lambda: plot.predicted_vs_measured(ROWS, 4e10, ["net3", "net8"])[0],
+    "time_vs_macs": lambda: plot.time_vs_macs(ROWS, 2e10, ["net3", "net8"], bound=0.1),
+    "predicted_vs_measured": lambda: plot.predicted_vs_measured(ROWS, ["net3", "net8"]),
+    "roofline": lambda: plot.roofline({"thin": POINTS[:1], "thick": POINTS[1:]}, MACHINE, ["a", "b"]),
     "confusion": lambda: plot.confusion([[3, 1], [0, 4]], ["cat", "dog"]),
 }
 
@@ -234,24 +244,60 @@ def test_sights_leave_bright_what_the_gradient_reached_and_frame_the_formula():
         plot.receptive_fields(photo, [SimpleNamespace(layer="conv1", mask=torch.zeros(8, 60), window=())])
 
 
-def test_versus_sets_each_network_against_its_prediction():
-    time, memory = plot.predicted_vs_measured(ROWS, 4e10, ["net3", "net8"])
-    dots, line = time.lines
-    assert list(dots.get_xdata()) == [r["macs"] for r in ROWS]
-    assert list(dots.get_ydata()) == [1e3 * r["forward"] for r in ROWS]
-    assert list(line.get_ydata()) == pytest.approx([2e3 * r["macs"] / 4e10 for r in (ROWS[0], ROWS[-1])])
-    agree, predicting, training = memory.lines
-    assert list(agree.get_xdata()) == list(agree.get_ydata())
-    assert [*predicting.get_xdata()] == [r["predicted_memory"] for r in ROWS]
-    assert [*training.get_ydata()] == [r["training"] for r in ROWS]
-    for ax in (time, memory):
-        names = [t for t in ax.texts if t.get_text()]
-        assert {t.get_text() for t in names} == {"net3", "net8"}
-        ax.figure.canvas.draw()
-        a, b = (t.get_window_extent() for t in names)
-        assert not a.overlaps(b)
+def apart(ax, expected):
+    """The names on the axes, none on another."""
+    names = [t for t in ax.texts if t.get_text() in expected]
+    assert {t.get_text() for t in names} == set(expected)
+    ax.figure.canvas.draw()
+    a, b = (t.get_window_extent() for t in names)
+    assert not a.overlaps(b)
+
+
+def labelled(ax):
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def test_time_is_set_against_macs_with_its_extremes():
+    ax = plot.time_vs_macs(ROWS, 2e10, ["net3", "net8"], bound=0.1)
+    lines = labelled(ax)
+    assert list(lines["measured"].get_xdata()) == [r["macs"] for r in ROWS[1:]]
+    assert list(lines["measured"].get_ydata()) == [1e3 * r["forward"] for r in ROWS[1:]]
+    assert list(lines["spread above 10%"].get_xdata()) == [ROWS[0]["macs"]]
+    assert lines["spread above 10%"].get_markerfacecolor() == "white"
+    least = [1e3 * ROWS[k]["macs"] / 2e10 for k in (0, -1)]
+    assert list(lines["at the machine's peak"].get_ydata()) == pytest.approx(least)
+    ends = [segment[:, 1] for bars in ax.collections for segment in bars.get_segments()]
+    want = [(1e3 * r["fastest"], 1e3 * r["slowest"]) for r in ROWS]
+    assert sorted(map(tuple, ends)) == [pytest.approx(pair) for pair in sorted(want)]
+    apart(ax, ["net3", "net8"])
     with pytest.raises(ValueError, match="named has net9"):
-        plot.predicted_vs_measured(ROWS, 4e10, ["net9"])
+        plot.time_vs_macs(ROWS, 2e10, ["net9"])
+
+
+def test_versus_sets_each_peak_against_its_prediction():
+    ax = plot.predicted_vs_measured(ROWS, ["net3", "net8"])
+    agree, forward, training = ax.lines
+    assert list(agree.get_xdata()) == list(agree.get_ydata())
+    assert [*forward.get_xdata()] == [r["predicted_memory"] for r in ROWS]
+    assert [*training.get_ydata()] == [r["training"] for r in ROWS]
+    apart(ax, ["net3", "net8"])
+    with pytest.raises(ValueError, match="named has net9"):
+        plot.predicted_vs_measured(ROWS, ["net9"])
+
+
+def test_a_roof_has_a_slope_for_memory_and_each_cache():
+    ax = plot.roofline({"thin": POINTS[:1], "thick": POINTS[1:]}, MACHINE, ["a", "b"])
+    lines = labelled(ax)
+    assert [*lines["thin"].get_xdata(), *lines["thick"].get_ydata()] == [0.5, 30.0]
+    roofs = [line.get_xydata() for line in ax.lines if line.get_label().startswith("_")]
+    assert len(roofs) == 4 and max(y for roof in roofs for _, y in roof) == 40
+    memory, cache = roofs[:2]
+    assert [y / x for x, y in memory] == pytest.approx([20, 20]) and memory[-1][0] == 2.0
+    assert [y / x for x, y in cache] == pytest.approx([80, 80]) and cache[-1][1] == pytest.approx(40)
+    assert {"memory", "L2", "arithmetic"} <= {t.get_text() for t in ax.texts}
+    apart(ax, ["a", "b"])
+    with pytest.raises(ValueError, match="named has c"):
+        plot.roofline({"all": POINTS}, MACHINE, ["c"])
 
 
 def test_a_confusion_matrix_shows_its_counts():
