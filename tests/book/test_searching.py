@@ -25,8 +25,8 @@ def test_searching_finds_a_page(browser, address_of_site):
         ("bottleneck", "chapters/resnet.html#term-bottleneck"),
         ("receptive field", "chapters/cost.html#term-receptive-field"),
         ("1x1", "chapters/googlenet.html#term-1x1"),
-        ("batch normalization", "chapters/resnet.html#term-batch-normalization"),
-        ("normalization", "chapters/resnet.html#term-batch-normalization"),
+        ("batch normalization", "chapters/batchnorm.html#term-batch-normalization"),
+        ("normalization", "chapters/batchnorm.html#term-batch-normalization"),
         ("deconvnet", "chapters/zfnet.html"),
     ],
 )
