@@ -8,7 +8,7 @@ and torch are not.
 from importlib import import_module
 
 _HOME = {
-    "Assignment": "grader", "ISOLATION": "jail", "Infra": "walls", "JAILS": "jail", "Limits": "walls",
+    "Assignment": "grader", "ISOLATION": "jail", "Infra": "jail", "JAILS": "jail", "Limits": "jail",
     "NAME_PATTERNS": "roster", "RunFolder": "session", "check": "practice", "find_text": "source",
     "grade_class": "session", "make_demo": "build", "make_handout": "build", "prove": "build", "sheet_of": "source",
     "write_atomically": "batch",

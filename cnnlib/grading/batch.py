@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cnnlib.grading import grader
 from cnnlib.grading.grader import Assignment
+from cnnlib.grading.jail import Infra, Jail
 from cnnlib.grading.notebook import Content, read_content
 from cnnlib.grading.roster import Submission
-from cnnlib.grading.walls import Infra, Jail
 
 
 def result_key(assignment: Assignment, submission: Submission, content: Content) -> str:

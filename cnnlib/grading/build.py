@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnnlib.grading import grader, source, supervise
 from cnnlib.grading.grader import Assignment
-from cnnlib.grading.walls import no_jail
+from cnnlib.grading.jail import no_jail
 
 
 def make_handout(text: str, published: Path, variant: int | None):

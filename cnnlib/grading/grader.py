@@ -13,11 +13,11 @@ from pathlib import Path
 
 import cnnlib
 from cnnlib.grading import notebook, source, supervise
+from cnnlib.grading.jail import Jail, Limits
 from cnnlib.grading.notebook import Content
 from cnnlib.grading.roster import Submission
 from cnnlib.grading.sheet import Inputs, Probe, Sheet
 from cnnlib.grading.supervise import Infra, Outcome, Question
-from cnnlib.grading.walls import Jail, Limits
 
 PLACE = re.compile(r", cell (\d{1,6}), line (\d{1,6})$")
 FIXED = re.compile(

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable, MutableMapping
 from difflib import get_close_matches
 
-from cnnlib.grading.compare import to_lists
 from cnnlib.grading.sheet import Exercise, load, names
-from cnnlib.grading.values import NotPlain, plain
+from cnnlib.grading.values import NotPlain, plain, to_lists
 
 PRACTICE = "This is practice: the grade comes from a rerun with other inputs."
 UNGRADED = "This exercise is for practice only."

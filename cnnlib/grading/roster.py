@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from cnnlib.grading import archive
-from cnnlib.grading.archive import SubmittedFile
-from cnnlib.grading.notebook import decode
+from cnnlib.grading import notebook
+from cnnlib.grading.notebook import SubmittedFile, decode
 
 # How learning platforms name files; every pattern has a group `id` and may have one `name`.
 NAME_PATTERNS = {
@@ -72,7 +71,7 @@ def collect(folder: Path, names: str | None, roster: Path | None, scratch: Path)
         raise ValueError(
             f"these files are named as for --names {better}: say so, or --names file if they are not"
         )
-    people = gradescope_people(archive.metadata_of(folder)) if names == "gradescope" else {}
+    people = gradescope_people(notebook.metadata_of(folder)) if names == "gradescope" else {}
     found: dict[str, list[Submission]] = {}
     for file in handed_in:
         submission = identify(file, pattern)
@@ -146,13 +145,13 @@ def submitted_files(folder: Path, scratch: Path) -> list[SubmittedFile]:
     if folder.is_dir():
         found = []
         for here, folders, names in os.walk(folder):
-            folders[:] = sorted(name for name in folders if not archive.is_hidden(name))
-            found += [Path(here, name) for name in sorted(names) if not archive.is_hidden(name)]
+            folders[:] = sorted(name for name in folders if not notebook.is_hidden(name))
+            found += [Path(here, name) for name in sorted(names) if not notebook.is_hidden(name)]
         handed_in = [SubmittedFile(normalized(path.relative_to(folder).as_posix()), path) for path in found]
     else:
-        handed_in = archive.unpack(folder, scratch / "all")
+        handed_in = notebook.unpack(folder, scratch / "all")
     return [
-        archive.unpack_single(file, scratch / str(n))
+        notebook.unpack_single(file, scratch / str(n))
         if file.path.suffix.lower() == ".zip" and not file.fault and stat.S_ISREG(file.path.lstat().st_mode)
         else file
         for n, file in enumerate(handed_in)
@@ -173,7 +172,9 @@ def normalized(name: str) -> str:
     name = unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     if len(name) <= LONGEST:
         return name
-    return f"{name[: LONGEST // 2]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}{archive.suffix_of(name)}"
+    return (
+        f"{name[: LONGEST // 2]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}{notebook.suffix_of(name)}"
+    )
 
 
 def identify(file: SubmittedFile, pattern: re.Pattern) -> Submission:
@@ -199,7 +200,7 @@ def newest(handed_in: list[Submission]) -> Submission:
 
     def rank(submission: Submission) -> tuple:
         return (
-            -1 if submission.fault else archive.suffix_rank(submission.file.name),
+            -1 if submission.fault else notebook.suffix_rank(submission.file.name),
             submission.file.lstat().st_mtime,
             submission.original,
         )

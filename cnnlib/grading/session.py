@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cnnlib.grading import batch, feedback, jail, marks, report, roster
+from cnnlib.grading import batch, jail, marks, report, roster
 from cnnlib.grading.grader import Assignment
+from cnnlib.grading.jail import Infra
 from cnnlib.grading.notebook import read_content
 from cnnlib.grading.roster import Submission
-from cnnlib.grading.walls import Infra
 
 OVERRIDES = "overrides.csv"
 
@@ -177,7 +177,7 @@ def write_tables(
     batch.write_atomically(run.path / "to_mark.csv", report.to_mark(finals))
     batch.write_atomically(run.path / "moodle.csv", report.moodle(finals))
     batch.write_atomically(run.path / "canvas.csv", report.canvas(assignment, finals))
-    pages = feedback.render_pages(assignment, finals)
+    pages = report.render_pages(assignment, finals)
     for folder in ("feedback", "gradescope"):
         shutil.rmtree(run.path / folder, ignore_errors=True)
         (run.path / folder).mkdir()
@@ -185,10 +185,10 @@ def write_tables(
         batch.write_atomically(run.path / "feedback" / name, text)
     for final in finals:
         if final.submission.file:
-            home = run.path / "gradescope" / Path(feedback.page_name(final.submission.id)).stem
+            home = run.path / "gradescope" / Path(report.page_name(final.submission.id)).stem
             home.mkdir()
             batch.write_atomically(home / "results.json", report.gradescope(final))
-    batch.write_atomically(run.path / "feedback.zip", feedback.zip_pages(finals, pages, arguments.names))
+    batch.write_atomically(run.path / "feedback.zip", report.zip_pages(finals, pages, arguments.names))
     return report.summary(finals), all(final.status != "infra" for final in finals)
 
 

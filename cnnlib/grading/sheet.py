@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from cnnlib.grading import sheets
-from cnnlib.grading.compare import same
+from cnnlib.grading.values import same
 
 Inputs = dict[str, object]
 Judge = Callable[[object, object, Inputs], str]  # (value, reference's value, inputs) -> "" or what is wrong

@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnlib.grading.jail import Command, Infra, Jail, Limits
 from cnnlib.grading.sheet import Inputs, Sheet
 from cnnlib.grading.values import decode, printable
-from cnnlib.grading.walls import Command, Infra, Jail, Limits
 
 MAX_LINE = 2**23  # bytes of a line that the supervisor may send
 STATUSES = ("value", "missing", "memory", "error", "timeout", "crashed", "tampered")

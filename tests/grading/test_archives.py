@@ -11,7 +11,7 @@ import zipfile
 
 import pytest
 
-from cnnlib.grading import archive, jail, notebook, roster
+from cnnlib.grading import jail, notebook, roster
 
 DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 EMPTY = json.dumps({"cells": []})
@@ -76,7 +76,7 @@ def test_only_what_can_be_graded_is_unpacked(tmp_path):
 
 
 def test_a_huge_member_is_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(notebook, "MAX_BYTES", 2**20)
     with zipfile.ZipFile(tmp_path / "class.zip", "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("ada/cost.ipynb", bytes(2**27))
     tracemalloc.start()
@@ -92,7 +92,7 @@ def test_a_list_of_members_without_end_is_not_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "in" / "ada" / "w.zip", "w") as out:
         out.writestr("cost.ipynb", EMPTY)
     data = bytearray((tmp_path / "in" / "ada" / "w.zip").read_bytes())
-    struct.pack_into("<I", data, data.rfind(b"PK\5\6") + 12, archive.MAX_DIRECTORY + 1)
+    struct.pack_into("<I", data, data.rfind(b"PK\5\6") + 12, notebook.MAX_DIRECTORY + 1)
     (tmp_path / "in" / "ada" / "w.zip").write_bytes(data)
     assert "list of members" in collected(tmp_path / "in", tmp_path / "s")["ada"].fault
 

@@ -4,8 +4,8 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import jail, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import load
-from cnnlib.grading.walls import Limits
 
 SEVEN = "def conv_macs(*a): return 7"
 AROUND = {

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from cnnlib.grading import archive, jail, roster
+from cnnlib.grading import jail, notebook, roster
 
 DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 EMPTY = {"cells": []}
@@ -55,12 +55,13 @@ def test_of_what_is_no_notebook_the_newest_is_told(tmp_path):
 def test_a_student_s_archive_may_hold_a_script_beside_the_notebook(tmp_path):
     inner = zipped(tmp_path / "work.zip", ["work/cost.ipynb", "work/helpers.py", "work/photo.png"])
     assert (
-        archive.unpack_single(archive.SubmittedFile("work.zip", inner), tmp_path / "s").path.suffix
+        notebook.unpack_single(notebook.SubmittedFile("work.zip", inner), tmp_path / "s").path.suffix
         == ".ipynb"
     )
     inner = zipped(tmp_path / "two.zip", ["a.ipynb", "b.ipynb"])
     assert (
-        "2 notebooks" in archive.unpack_single(archive.SubmittedFile("two.zip", inner), tmp_path / "s2").fault
+        "2 notebooks"
+        in notebook.unpack_single(notebook.SubmittedFile("two.zip", inner), tmp_path / "s2").fault
     )
 
 
@@ -121,7 +122,7 @@ AWKWARD = [
 
 
 def test_every_awkward_name_has_its_row_and_its_page(new_folder):
-    shown = [name for name in AWKWARD if not archive.is_hidden(name)]
+    shown = [name for name in AWKWARD if not notebook.is_hidden(name)]
     for name in AWKWARD:
         new_folder.put(name, EMPTY)
     assert new_folder.grade(*DOOR) == 0

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from cnnlib.grading import feedback, jail, marks, report, roster
+from cnnlib.grading import jail, marks, report, roster
 from cnnlib.grading.roster import Submission
 
 DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
@@ -142,16 +142,16 @@ def final(student, original="", name="", notes=(), comment="", message=""):
 
 
 def test_no_page_overwrites_another():
-    first = feedback.page_name("Ada L")
-    assert feedback.page_name(first.removesuffix(".html")) != first, "a student may be called like a page"
+    first = report.page_name("Ada L")
+    assert report.page_name(first.removesuffix(".html")) != first, "a student may be called like a page"
     finals = [
         final("a/x", "a_1_2_cost.ipynb"),
         final("b/x", "A_1_2_cost.py"),
         final("c", "x/a_1_2_cost.ipynb"),
     ]
-    pages = {feedback.page_name(one.submission.id): one.submission.id for one in finals}
+    pages = {report.page_name(one.submission.id): one.submission.id for one in finals}
     for names in ("canvas", "moodle", "file"):
-        with zipfile.ZipFile(io.BytesIO(feedback.zip_pages(finals, pages, names))) as out:
+        with zipfile.ZipFile(io.BytesIO(report.zip_pages(finals, pages, names))) as out:
             assert {out.read(name).decode() for name in out.namelist()} == {"a/x", "b/x", "c"}
             assert len({name.lower() for name in out.namelist()}) == 3
             assert not any("/" in name for name in out.namelist())

@@ -16,9 +16,9 @@ import nbformat
 import pytest
 from handins import ROOT, command
 
-from cnnlib.grading import child, compare, grader, jail, report, source, supervise, walls
+from cnnlib.grading import child, grader, jail, report, source, supervise, values
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.roster import Submission
-from cnnlib.grading.walls import Limits
 
 OPEN = ("--isolation", "none")
 SHARED = str(ROOT / "tests" / "shared")
@@ -271,7 +271,7 @@ def test_a_failure_of_the_grader_is_nobody_s_zero(new_folder, solved, monkeypatc
 )
 def test_a_supervisor_that_does_not_start_is_the_grader_s_failure(sheet, program, said):
     with pytest.raises(supervise.Infra, match=said):
-        supervise.run(sheet.sheet, [], [], Limits(), lambda *_: walls.Command(program, {}))
+        supervise.run(sheet.sheet, [], [], Limits(), lambda *_: jail.Command(program, {}))
 
 
 def test_a_judge_that_fails_is_pointed_out_and_stops_nobody(sheet):
@@ -485,7 +485,7 @@ def test_an_answer_of_another_length_is_tampered(sheet, value):
     ],
 )
 def test_values_are_compared_by_what_they_are(value, right, wrong):
-    found = compare.same(value, right)
+    found = values.same(value, right)
     assert found == wrong if not wrong else wrong in found
 
 

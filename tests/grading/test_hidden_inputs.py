@@ -8,10 +8,9 @@ from solving import opened
 from warm import warm_jail
 
 from cnnlib.grading import grader, supervise
-from cnnlib.grading.compare import same
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import Probe, names
-from cnnlib.grading.values import plain
-from cnnlib.grading.walls import Limits
+from cnnlib.grading.values import plain, same
 
 SEEDS = range(3)
 SHEETS = {name: opened(name) for name in names()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlib.grading import jail, walls
+from cnnlib.grading import jail
 
 DOOR = "none" if jail.bwrap_trouble() else "bwrap"
 HOSTILE = {
@@ -276,13 +276,11 @@ def graded(folder, solved):
     nb["cells"].insert(1, {"cell_type": "code", "source": FORGED_AT_LOAD})
     folder.put("forged_at_load.ipynb", nb)
     options = ("--isolation", DOOR, "--time", 1, "--memory", 0.25, "--seed", 3, "--jobs", 3)
-    child = ("-X", f"{MARK}=1", *walls.CHILD)
+    child = ("-X", f"{MARK}=1", *jail.CHILD)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            walls.Limits, "wall", 5
-        )  # a bomb goes on until it is over, at every probe, and once more alone
-        for module in (jail, walls):
-            patch.setattr(module, "CHILD", child)
+        # A bomb goes on until this is over, at every probe, and once more alone.
+        patch.setattr(jail.Limits, "wall", 5)
+        patch.setattr(jail, "CHILD", child)
         assert folder.grade(*options) == 0
     return folder
 

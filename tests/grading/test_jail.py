@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnnlib.grading import jail, source, supervise
-from cnnlib.grading.walls import PACKAGE, Command, Limits
+from cnnlib.grading.jail import PACKAGE, Command, Limits
 
 SMALL = Limits(cpu=2, memory=0.25)
 
@@ -392,11 +392,11 @@ def test_student_code_stops_with_a_grader_that_is_killed(sheet):
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_jail import marked
-from cnnlib.grading import source, supervise, walls
+from cnnlib.grading import jail, source, supervise
 text = open({str(sheet.path)!r}, encoding="utf-8").read()
 cells = [(1, "def stem():\\n    while True: pass")]
 question = supervise.Question("stem", [source.constants(text)])
-supervise.run(source.sheet_of(text), cells, [question], walls.Limits(100), marked("killed"))
+supervise.run(source.sheet_of(text), cells, [question], jail.Limits(100), marked("killed"))
 """
     grader = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -424,7 +424,7 @@ def test_a_plain_user_has_the_same_walls(sheet, tmp_path):
     shutil.copytree(Path(PACKAGE), tmp_path / "cnnlib", ignore=shutil.ignore_patterns("__pycache__"))
     code = """
 import json, os
-from cnnlib.grading import jail, supervise, walls
+from cnnlib.grading import jail, supervise
 from cnnlib.grading.sheet import load
 why = jail.bwrap_trouble()
 spy = '''
@@ -451,7 +451,7 @@ def forks():
             return made < 64
 '''
 question = supervise.Question("conv_macs", [{"x": 1}])
-run = supervise.run(load("cost"), [(1, spy)], [question], walls.Limits(2, 0.25), jail.bwrap)
+run = supervise.run(load("cost"), [(1, spy)], [question], jail.Limits(2, 0.25), jail.bwrap)
 print(json.dumps([why, run.outcomes[0].status, run.outcomes[0].value]))
 """
     done = subprocess.run(

@@ -6,8 +6,8 @@ import pytest
 from solving import opened
 
 from cnnlib.grading import jail, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.sheet import load
-from cnnlib.grading.walls import Limits
 
 pytestmark = pytest.mark.skipif(bool(jail.bwrap_trouble()), reason="no jail here")
 

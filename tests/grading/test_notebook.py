@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cnnlib.grading import notebook, roster
-from cnnlib.grading.walls import Infra
+from cnnlib.grading.jail import Infra
 
 CODE = {"cell_type": "code", "source": "x = 1"}
 

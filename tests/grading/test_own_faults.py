@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlib.grading import archive, grader, jail, notebook
+from cnnlib.grading import grader, jail, notebook
 
 DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_while_an_archive_is_unpacked_stops_the_class(tmp_pa
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        archive.unpack(path, tmp_path / "s")
+        notebook.unpack(path, tmp_path / "s")
 
 
 def test_a_full_disk_at_the_tables_is_one_sentence(new_folder, solved, monkeypatch, capsys):

@@ -17,18 +17,16 @@ import pytest
 from handins import ROOT, TEXT, Folder
 
 from cnnlib.grading import (
-    archive,
-    feedback,
     grader,
     jail,
     marks,
+    notebook,
     report,
     session,
     supervise,
-    walls,
 )
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.roster import Submission
-from cnnlib.grading.walls import Limits
 
 DOOR = ("--isolation", "none" if jail.bwrap_trouble() else "bwrap")
 
@@ -103,18 +101,18 @@ def test_no_member_of_an_archive_is_written_where_its_name_leads(moodle, tmp_pat
     path = zipped(
         tmp_path / "a.zip", {"../up.ipynb": "x", "/abs.ipynb": "x", "a/b.ipynb": "x", "n\0.ipynb": "x"}
     )
-    files = archive.unpack(path, tmp_path / "into")
+    files = notebook.unpack(path, tmp_path / "into")
     assert sorted(p.name for p in (tmp_path / "into").iterdir()) == sorted(f.path.name for f in files)
     assert not (tmp_path / "up.ipynb").exists() and not Path("/abs.ipynb").exists()
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     path = zipped(tmp_path / "a.zip", {f"{n}.ipynb": "x" for n in range(9)})
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 8)
+    monkeypatch.setattr(notebook, "MAX_MEMBERS", 8)
     with pytest.raises(ValueError, match="more than 8 files"):
-        archive.unpack(path, tmp_path / "into")
-    monkeypatch.setattr(archive, "MAX_BYTES", 10)
-    (file,) = archive.unpack(zipped(tmp_path / "b.zip", {"big.ipynb": "x" * 11}), tmp_path / "into2")
+        notebook.unpack(path, tmp_path / "into")
+    monkeypatch.setattr(notebook, "MAX_BYTES", 10)
+    (file,) = notebook.unpack(zipped(tmp_path / "b.zip", {"big.ipynb": "x" * 11}), tmp_path / "into2")
     assert file.fault.startswith("larger than")
 
 
@@ -127,7 +125,7 @@ def test_a_broken_archive_is_one_sentence(tmp_path, new_folder, capsys):
 
 def test_names_that_differ_by_case_or_form_keep_two_pages():
     names = ["ada", "Ada", "é", "e\u0301x", "a/b", "..", "-rf", "x" * 300, "名前", "", "con", "a b", "a\nb"]
-    files = [feedback.page_name(name) for name in names]
+    files = [report.page_name(name) for name in names]
     assert len({file.lower() for file in files}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.html", file) and len(file) < 80 for file in files)
 
@@ -343,7 +341,7 @@ def test_feedback_runs_nothing_that_a_student_wrote(sheet):
         Submission(nasty, nasty, Path("x")), "graded", 0, 15, [part], [nasty], [nasty], ""
     )
     task = SimpleNamespace(id="cost/2")
-    (page,) = feedback.render_pages(task, [final]).values()
+    (page,) = report.render_pages(task, [final]).values()
     assert "<script" not in page and "<img" not in page and "1337" not in page
     assert page.count("</pre>") == 1 and page.count("</title>") == 1
 
@@ -510,24 +508,13 @@ def test_a_slow_student_on_a_busy_machine_gets_the_same_grade(new_folder, solved
 
 def test_nothing_from_a_student_is_unpickled_or_evaluated():
     """The code that reads what comes back has no such word."""
-    for name in (
-        "supervise",
-        "values",
-        "child",
-        "confine",
-        "grader",
-        "batch",
-        "marks",
-        "report",
-        "feedback",
-        "session",
-    ):
-        text = (walls.PACKAGE / "grading" / f"{name}.py").read_text(encoding="utf-8")
+    for name in ("supervise", "values", "child", "confine", "grader", "batch", "marks", "report", "session"):
+        text = (jail.PACKAGE / "grading" / f"{name}.py").read_text(encoding="utf-8")
         assert not re.search(r"\b(pickle|dill|marshal|shelve|torch\.load|eval\(|exec\()", text), name
 
 
 def test_every_file_is_opened_as_utf_8():
-    for path in (walls.PACKAGE / "grading").rglob("*.py"):
+    for path in (jail.PACKAGE / "grading").rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
             if re.search(r"(?<!os\.)(?<!archive\.)\b(open|read_text|write_text)\(", line):
                 assert "encoding=" in line or '"rb"' in line or '"wb"' in line, (path.name, line)
@@ -613,5 +600,5 @@ def test_the_text_of_a_sheet_is_never_in_the_jail():
     argv = jail.bwrap(Path("/tmp"), (), Limits()).argv
     bound = [Path(argv[i + 1]) for i, word in enumerate(argv) if "bind" in word]
     assert bound and not any(
-        TEXT.is_relative_to(place) or walls.PACKAGE.is_relative_to(place) for place in bound
+        TEXT.is_relative_to(place) or jail.PACKAGE.is_relative_to(place) for place in bound
     )

@@ -47,9 +47,9 @@ def test_the_front_is_the_package_s_where_there_is_one_currency(text):
         rows = sheet.market(rng, 3, ties=False)["networks"]
         found = text.reference["undominated"](rows)
         for c in range(3):
-            assert {r[0] for r in measuring.pareto_front(rows, lambda r, c=c: r[2][c], lambda r: r[1])} <= set(
-                found
-            )
+            assert {
+                r[0] for r in measuring.pareto_front(rows, lambda r, c=c: r[2][c], lambda r: r[1])
+            } <= set(found)
 
 
 def test_ties_are_drawn_so_that_they_matter():

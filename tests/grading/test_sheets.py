@@ -14,10 +14,10 @@ from solving import namespace, opened
 from warm import warm_jail
 
 from cnnlib.grading import grader, source, supervise
+from cnnlib.grading.jail import Limits
 from cnnlib.grading.practice import verdict
 from cnnlib.grading.sheet import load, names
 from cnnlib.grading.values import plain
-from cnnlib.grading.walls import Limits
 
 SEEDS = range(20)
 SHEETS = {name: opened(name) for name in names()}

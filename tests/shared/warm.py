@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from cnnlib.grading import walls
+from cnnlib.grading import jail
 
 ADDRESS = f"@cnnlib-tests-{os.getpid()}"  # of a socket that is no file: @ stands for a null
 CLIENT = """
@@ -52,13 +52,13 @@ with socket.socket(socket.AF_UNIX) as server:
 @functools.cache
 def start():
     """The process that has torch; it ends with this one."""
-    env = walls.variables(os.getcwd(), str(walls.PACKAGE.parent))
+    env = jail.variables(os.getcwd(), str(jail.PACKAGE.parent))
     server = subprocess.Popen([sys.executable, "-c", SERVER, ADDRESS], env=env, stdout=subprocess.PIPE)
     assert server.stdout.readline() == b"ready\n"
     return server
 
 
 def warm_jail(work, absent, limits):
-    """As `walls.no_jail`, forked."""
+    """As `jail.no_jail`, forked."""
     start()
-    return walls.Command([sys.executable, "-S", "-E", "-c", CLIENT, ADDRESS], os.environ | {}, walls=False)
+    return jail.Command([sys.executable, "-S", "-E", "-c", CLIENT, ADDRESS], os.environ | {}, walls=False)

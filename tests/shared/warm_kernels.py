@@ -36,7 +36,9 @@ def run_kernel(arguments, environment, folder, path, quiet):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    matplotlib.rcParams["backend"] = environment.get("MPLBACKEND") or INLINE  # as if it were imported only now
+    matplotlib.rcParams["backend"] = (
+        environment.get("MPLBACKEND") or INLINE
+    )  # as if it were imported only now
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.path[:] = path

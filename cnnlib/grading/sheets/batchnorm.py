@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from random import Random
 
-from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Inputs, Probe, Sheet, nothing, numbers
-from cnnlib.grading.values import is_whole
+from cnnlib.grading.values import is_whole, judges_arrays, judges_lists, same
 
 # The layer
 

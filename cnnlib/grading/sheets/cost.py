@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from cnnlib.grading.compare import judges_lists
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole
+from cnnlib.grading.values import is_whole, judges_lists
 
 # Weights and work
 

@@ -11,9 +11,8 @@ import io
 from functools import cache
 from random import Random
 
-from cnnlib.grading.compare import judges_arrays, judges_lists, same
 from cnnlib.grading.sheet import Case, Exercise, Probe, Sheet, nothing
-from cnnlib.grading.values import is_whole
+from cnnlib.grading.values import is_whole, judges_arrays, judges_lists, same
 
 # Calibration
 
