@@ -39,17 +39,19 @@ def clock(seconds):
 def main(arguments):
     os.chdir(ROOT)
     quick, rest = "--quick" in arguments, [word for word in arguments if word != "--quick"]
-    failed, rows, begun = [], [], time.monotonic()
-    for name, step in STEPS.items():
-        start = time.monotonic()
-        if subprocess.run([sys.executable, *step], check=False).returncode:
-            failed.append(name)
-        rows.append((name, "", time.monotonic() - start))
+    failed, begun = [], time.monotonic()
+    steps = {  # beside the tests, while these are still being collected
+        name: subprocess.Popen([sys.executable, *step], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for name, step in STEPS.items()
+    }
     times = Durations()
     if code := pytest.main([*(QUICK if quick else ALL), *PYTEST, *rest], plugins=[times]):
         failed.append("pytest")
+    for name, step in steps.items():
+        sys.stdout.write(step.communicate()[0].decode(errors="replace"))
+        failed += [name] if step.returncode else []
     print(f"\n{'part':24} {'tests':>6}  time, where two tests run at once")
-    for name, tests, seconds in [*rows, *times.parts()]:
+    for name, tests, seconds in times.parts():
         print(f"{name:24} {tests:>6}  {clock(seconds)}")
     print(
         f"{'all, on the clock':24} {sum(n for _, n, _ in times.parts()):>6}  {clock(time.monotonic() - begun)}"

@@ -154,18 +154,9 @@ def said_by_checks(nb):
     return [re.match(r"\w+: (ok|not attempted)", line)[1] for line in said]
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    """One kernel for all sheets, which imports torch once; each sheet finds it empty."""
-    client = NotebookClient(nbformat.v4.new_notebook(), kernel_name="python3")
-    with client.setup_kernel():
-        yield client.km
-
-
-def test_the_solved_sheet_runs_from_top_to_bottom(sheet, kernel):
+def test_the_solved_sheet_runs_from_top_to_bottom(sheet):
     nb = source.solved_notebook(sheet.text)
-    nb.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
-    NotebookClient(nb, timeout=60, km=kernel).execute()
+    NotebookClient(nb, timeout=60, kernel_name="python3").execute()
     assert said_by_checks(nb) == ["ok"] * len(sheet.sheet.exercises)
 
 
