@@ -145,10 +145,26 @@ def _one(args: argparse.Namespace):
     return _FOLDS[args.by](cost)
 
 
+def _export(args: argparse.Namespace) -> None:
+    """Writes the network for the cost explorer of the site."""
+    from cnnlib.costs import export
+
+    net, image = network(args.name)
+    found = export(net, args.input[0] if args.input else image)
+    target = Path(args.export)
+    target.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf8")
+    print(f'{target}: {len(found["ops"])} operations; drop it onto the page "Cost explorer"')
+
+
 def main(args: argparse.Namespace) -> int:
     """Print what a network costs, layer by layer or folded, or compare several."""
     if bool(args.compare) == bool(args.name):
         raise ValueError("name one network, or several behind --compare")
+    if args.export:
+        if not args.name:
+            raise ValueError("--export writes one network: name it")
+        _export(args)
+        return 0
     print(_FORMATS[args.format](_compared(args) if args.compare else _one(args)))
     return 0
 
@@ -171,4 +187,7 @@ def add_parser(subparsers) -> None:
     what.add_argument("--printed", action="store_true", help="what papers and other tools print for it")
     sub.add_argument("--of", default="macs", metavar="WHAT", help="what --top ranks by (default macs)")
     sub.add_argument("--format", choices=_FORMATS, default="text", help="of the table (default text)")
+    sub.add_argument(
+        "--export", metavar="FILE", help="write it to this JSON file for the site's cost explorer"
+    )
     sub.set_defaults(main=main)

@@ -87,6 +87,11 @@ class Operation:
     in_place: bool
     live: int
 
+    @property
+    def has_row(self) -> bool:
+        """Does it make a row, in a module that is no layer? What only moves numbers makes none."""
+        return any(self.work) or bool(self.first_used) or self.op in ("cat", "stack")
+
 
 @dataclass
 class ModuleCall:
@@ -103,6 +108,13 @@ class ModuleCall:
     first_used: list[Tensor] = field(default_factory=list)
     live: int = 0
 
+    @property
+    def is_layer(self) -> bool:
+        """Does it make one row? No module ran in it, and no more than one convolution or product."""
+        operations = [e for e in self.events if isinstance(e, Operation)]
+        leaf = len(operations) == len(self.events) and next(self.module.children(), None) is None
+        return leaf and sum(e.work.macs > 0 for e in operations) < 2
+
 
 def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
     """A layer makes one row; in the ``forward`` of a larger module each operation makes its own."""
@@ -110,9 +122,8 @@ def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
         yield frame
         return
     kind = type(frame.module).__name__
-    events = [e for e in frame.events if isinstance(e, Operation)]
-    leaf = len(events) == len(frame.events) and next(frame.module.children(), None) is None
-    if leaf and sum(e.work.macs > 0 for e in events) < 2:
+    if frame.is_layer:
+        events = frame.events
         memory = next((e.memory for e in reversed(events) if e.memory), 0)
         yield Row(
             name=frame.name or kind,
@@ -132,7 +143,7 @@ def rows_of(frame: ModuleCall | Row) -> Iterator[Row]:
     for e in frame.events:
         if not isinstance(e, Operation):
             yield from rows_of(e)
-        elif any(e.work) or e.first_used or e.op in ("cat", "stack"):
+        elif e.has_row:
             op = e.op.rstrip("_")
             yield Row(
                 name=f"{frame.name}:{op}" if frame.name else op,

@@ -1,0 +1,75 @@
+"""Write every network of the book for the cost explorer: `python tools/export_costs.py [NAME ...] [--check]`.
+
+One script a network under `_assets/explorer/nets/`, which the page loads when a reader chooses that network, and
+`_assets/explorer/networks.js` with their names. `--check` says which files are not what the package gives today.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+from cnnlib import models
+from cnnlib.costs import export
+
+FOLDER = Path(__file__).resolve().parents[1] / "_assets" / "explorer"
+NETS = FOLDER / "nets"
+LIST = FOLDER / "networks.js"
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def build(name):
+    """The network, without numbers where it can be built so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with torch.device("meta"):
+                return models.build(name)
+        except (NotImplementedError, RuntimeError):  # RegNet computes its widths with tensors
+            return models.build(name)
+
+
+def script(name):
+    """What stands in the file of one network."""
+    return f"explorer.add({compact(export(build(name), models.image_shape(name)))});\n"
+
+
+def names_script():
+    """The list of networks: name and image."""
+    known = [[name, models.image_shape(name)] for name in models.list_models()]
+    return f"window.explorer ??= {{}};\nexplorer.networks = {compact(known)};\n"
+
+
+def stale(names):
+    """The files that are missing or not what the package gives today; each with what it should hold."""
+    for path, text in ((LIST, names_script()), *((NETS / f"{name}.js", script(name)) for name in names)):
+        if not path.is_file() or path.read_text(encoding="utf8") != text:
+            yield path, text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="networks (default: all)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
+    args = parser.parse_args()
+    NETS.mkdir(parents=True, exist_ok=True)
+    found = 0
+    for path, text in stale(args.names or models.list_models()):
+        found += 1
+        print(
+            f"{path.relative_to(FOLDER)}: {'out of date' if args.check else f'{len(text):,} bytes'}",
+            flush=True,
+        )
+        if not args.check:
+            path.write_text(text, encoding="utf8")
+    return 1 if args.check and found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
