@@ -1,5 +1,7 @@
 """What the chapter on ensembles says, asked again of the stored answers."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,47 @@ def test_both_laws_hold_for_every_team(answers):
             ambiguity = ((p - p.mean(0)) ** 2).sum(2).mean()
             of_mean, of_members = ((p.mean(0) - target) ** 2).sum(1).mean(), ((p - target) ** 2).sum(2).mean()
             assert torch.isclose(of_mean, of_members - ambiguity)
+
+
+def test_m_members_save_what_the_formula_says(answers):
+    """Exact for the mean over all teams: here over all pairs, and over all triples of six."""
+    target = F.one_hot(Y, 10)
+    for pool in answers.values():
+        p = pool[:6].double().softmax(2)
+        error = [((q - target) ** 2).sum(1).mean().item() for q in p]
+        pairs = list(itertools.combinations(range(6), 2))
+        d = np.mean([((p[a] - p[b]) ** 2).sum(1).mean().item() for a, b in pairs])
+        for m in (2, 3, 6):
+            teams = [p[list(team)].mean(0) for team in itertools.combinations(range(6), m)]
+            mean = np.mean([((q - target) ** 2).sum(1).mean().item() for q in teams])
+            assert mean == pytest.approx(np.mean(error) - (1 - 1 / m) * d / 2)
+
+
+def test_a_second_network_wins_accuracy_in_every_kind(answers):
+    for pool in answers.values():
+        won = [
+            ((ensemble.mean_probabilities(team).argmax(1) == Y).double().mean() - (team.argmax(2) == Y).double().mean())
+            for team in pool[:14].split(2)
+        ]
+        assert 0.005 < np.mean(won) < 0.02
+
+
+def test_a_calibrated_network_s_error_by_chance_holds_the_averages_and_few_members(answers):
+    """The range of the page, from draws of another generator."""
+    draw = np.random.default_rng(0)
+
+    def ece(sure, right, count=15):
+        place = np.ceil(sure * count).astype(int) - 1
+        return sum(abs((sure - right)[place == k].sum()) for k in range(count)) / len(sure)
+
+    pool = answers["VGG/plain"]
+    outside = []
+    for log_p in (*pool, *(ensemble.mean_probabilities(pool[a : a + 5]) for a in (0, 5, 10))):
+        sure, said = (x.numpy() for x in log_p.double().softmax(1).max(1))
+        chance = [ece(sure, draw.random(len(sure)) < sure) for _ in range(300)]
+        assert 0.012 < np.quantile(chance, 0.025) < 0.018 and 0.034 < np.quantile(chance, 0.975) < 0.043
+        outside.append(ece(sure, said == Y.numpy()) > np.quantile(chance, 0.975))
+    assert sum(outside[:15]) >= 10 and not any(outside[15:])
 
 
 def test_fifteen_are_better_than_one_and_less_sure(answers):

@@ -1,9 +1,11 @@
 """The sheet *Comparing complexity*: its answers and its table against the package and the facts."""
 
 import random
+import runpy
 
 import pytest
 import torch
+from handins import ROOT
 from solving import opened
 from torch import nn
 
@@ -123,3 +125,11 @@ def test_a_queue_that_is_played_through_says_what_the_judge_says():
             assert ("does not keep up" in said) == (not lasts), (name, batch, said)
             if lasts:
                 assert (said == "") == (1000 * max(waits) <= given["WAIT"])
+
+
+def test_the_question_has_a_marking_guide_and_a_model_answer():
+    marking = runpy.run_path(str(ROOT / "chapters/exercises/answers/complexity.py"))["MARKING"]
+    assert {name: sum(points for points, _ in guide["points"]) for name, guide in marking.items()} == {
+        "is_it_efficient": sheet.SHEET.manual["is_it_efficient"]
+    }
+    assert 100 < len(marking["is_it_efficient"]["model"].split()) < 220

@@ -207,3 +207,43 @@ def serve():
 """,
     },
 }
+
+# For who marks the question: what brings how many points, and an answer that gets them all.
+MARKING = {
+    "is_it_efficient": {
+        "points": (
+            (
+                1,
+                "The unit: is a GFLOP a MAC or two operations? With an answer that would change one's mind (at 2 "
+                "operations it is 0.45 G MACs, at 1 it is 0.9).",
+            ),
+            (
+                1,
+                "The accuracy: whose weights, which recipe, how many crops, which images. Half a point for one of "
+                "them; the full point needs what would change one's mind (a newer recipe gave ResNet-50 4.7 points, "
+                "ten crops cost ten passes).",
+            ),
+            (
+                1,
+                "The currency: above the front in MACs is one front of several; time on the machine that will run it, "
+                "activations, parameters or memory, with what would change one's mind.",
+            ),
+            (
+                1,
+                "The set and the words: which networks were compared, by one run or several seeds, and that a front "
+                "has no single 'most efficient' network. One of these, said with its consequence, is enough.",
+            ),
+        ),
+        "model": """
+First, what is a GFLOP here? If it is a MAC, the network does 0.9 G MACs; if two operations make a MAC, 0.45, and then
+it should be compared with networks of half the size. Second, where does 79.0 come from? A recipe of today gave
+ResNet-50 4.7 points without a change to the network, so I would want the same recipe for the neighbours on the front;
+if they rise as much, the point falls below it. And if ten crops were averaged, the price is 9 G. Third, efficient in
+what? I would ask for the time on the machine that is to run it, and for parameters and memory: MobileNet-V2 needs a
+sixth of ResNet-18's MACs and takes longer on a graphics card. If it lies above the front there, too, I believe more.
+Fourth, which networks are "all published", and how far do several trainings spread? A lead below that spread is none.
+
+And even then: a front holds many networks, none of which beats another. "The most efficient" needs a budget.
+""",
+    },
+}
