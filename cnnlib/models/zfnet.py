@@ -20,9 +20,9 @@ WIDTHS = {"zfnet": (384, 384, 256), "zfnet_512_1024_512": (512, 1024, 512)}
 def zfnet(widths: tuple[int, int, int], num_classes: int = 1000, in_channels: int = 3) -> nn.Sequential:
     """(N, in_channels, 224, 224) -> (N, num_classes) logits (Fig. 3).
 
-    Two things differ from AlexNet: the first window is 7 wide and moves by 2, where 11 by 4 left gaps and
-    aliases (sec. 4.1), and response normalisation stands behind the pool; its constants, of which the paper prints
-    none, are AlexNet's. The pools of the figure, 110 -> 55 and 26 -> 13, round up.
+    Four things differ from AlexNet: the first window is 7 wide, not 11; the first stride is 2, not 4, which left
+    gaps and aliases (sec. 4.1); no convolution has groups (sec. 3); and response normalisation follows the pool. Its
+    constants, of which the paper prints none, are AlexNet's. The pools of the figure, 110 -> 55 and 26 -> 13, round up.
     """
     third, fourth, fifth = widths
     features = nn.Sequential(
