@@ -16,7 +16,6 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 PRELOADED = ["torch", "torchvision", "matplotlib.pyplot", "ipykernel.kernelapp"]
 LAUNCHER = [sys.executable, "-m", "ipykernel_launcher"]
 INLINE = "module://matplotlib_inline.backend_inline"  # which a kernel chooses
-FORKS = multiprocessing.get_context("forkserver")
 
 
 @functools.cache
@@ -36,9 +35,8 @@ def run_kernel(arguments, environment, folder, path, quiet):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    matplotlib.rcParams["backend"] = (
-        environment.get("MPLBACKEND") or INLINE
-    )  # as if it were imported only now
+    # As if it were imported only now
+    matplotlib.rcParams["backend"] = environment.get("MPLBACKEND") or INLINE
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.path[:] = path
@@ -52,7 +50,7 @@ class Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, *arguments):
-        self.process = FORKS.Process(target=run_kernel, args=arguments)
+        self.process = multiprocessing.get_context("forkserver").Process(target=run_kernel, args=arguments)
         self.process.start()
         self.pid = self.process.pid
 
@@ -97,9 +95,9 @@ class _Entry:
 
 
 def use():
-    """From now on, kernels that this process starts are forked, where the system can."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        FORKS.set_forkserver_preload(PRELOADED)
+    """From now on, kernels that this process starts are forked; on Linux, where that does no harm to libraries."""
+    if sys.platform == "linux":
+        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
         factory = KernelProvisionerFactory.instance()
         factory.provisioners["warm"] = _Entry
         factory.default_provisioner_name = "warm"
