@@ -6,6 +6,7 @@ import random
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from scipy.stats import spearmanr
 from torchvision import models
 
 import cnnlib
@@ -138,6 +139,40 @@ def test_the_card_prefers_a_network_with_six_times_the_macs():
     rows = first()
     small, large = rows["mobilenet_v2"], rows["resnet18"]
     assert large["macs"] > 6 * small["macs"] and large["gpu"] > small["gpu"] and large["cpu"] > small["cpu"]
+
+
+def test_on_the_card_time_goes_with_activations_too():
+    """The four pairs of the page, and the orders of all timed networks."""
+    rows = first()
+    for a, b in (("resnet50", "resnet34"), ("densenet121", "resnet34"), ("mobilenet_v2", "resnet18"),
+                 ("resnet152", "vgg16")):  # fmt: skip
+        a, b = rows[a], rows[b]
+        assert a["activations"] > 1.6 * b["activations"] and a["gpu"] < b["gpu"]
+    r50, r34 = rows["resnet50"], rows["resnet34"]
+    assert round(r50["macs"] / r34["macs"], 2) == 1.12 and round(r34["gpu"] / r50["gpu"], 2) == 1.91
+
+    def agree(these, x, y):
+        return spearmanr([x(r) for r in these], [y(r) for r in these]).statistic
+
+    timed = [r for r in rows.values() if r["gpu"] and r["crops"] == 1]
+    card = lambda r: 1 / r["gpu"]  # noqa: E731
+    macs, counted = (lambda r: r["macs"]), (lambda r: r["activations"])
+    dense = [r for r in timed if r["name"] not in ("mobilenet_v2", "efficientnet_b0", "convnext_tiny")]
+    assert len(timed) == 35 and agree(timed, macs, card) == pytest.approx(0.876, abs=0.001)
+    assert agree(timed, counted, card) == pytest.approx(0.858, abs=0.001)
+    assert agree(dense, macs, card) < agree(timed, macs, card)
+    assert agree(timed, macs, lambda r: r["cpu"]) > 0.95
+
+
+def test_within_the_resnets_a_point_grows_dearer_in_time_on_the_card():
+    chain = [first()[f"resnet{n}"] for n in (18, 34, 50, 101, 152)]
+    prices = [
+        (1e6 * (1 / b["gpu"] - 1 / a["gpu"]) / (b["top1"] - a["top1"]),
+         (b["macs"] - a["macs"]) / 1e9 / (b["top1"] - a["top1"]))
+        for a, b in itertools.pairwise(chain)
+    ]  # fmt: skip
+    assert [round(time) for time, _ in prices] == [23, 65, 195, 287]
+    assert [round(macs, 2) for _, macs in prices] == [0.52, 0.15, 2.98, 3.96]
 
 
 def test_time_sorts_like_macs_on_one_thread():
