@@ -5,11 +5,12 @@
 
 Needs torchvision, and a machine that does nothing else. Three rounds visit every network; those whose times
 scatter are visited again. On the CPU one thread runs, tied to one core. An interrupted run goes on where it was,
-from _build/runs/; the stored file is written when all is done.
+from _build/runs/; the stored file is written when all is done, and keeps the times of the one before it.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 import time
@@ -82,6 +83,16 @@ def header(args, on_cpu):
     }
 
 
+def before(path):
+    """Of the survey that this one replaces, to compare: its date, how it was made, and its forward times by name."""
+    if not path.is_file():
+        return None
+    old = json.loads(path.read_text(encoding="utf-8"))
+    return {k: old[k] for k in ("date", "script")} | {
+        "forward": {r["name"]: r["forward"] for r in old["rows"]}
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
@@ -105,17 +116,18 @@ def main():
     record = measuring.survey(known, head, unfinished, book.save, **options)
     sweep = measuring.batches(cnnlib.build("resnet18"), (3, 224, 224), device=device, clock=clock)
     batches = [asdict(row) for row in sweep]
-    layers = {
+    inside = {
         name: [
             asdict(row) for row in measuring.layers(cnnlib.build(name), (3, 224, 224), 1, device, 15, clock)
         ]
         for name in INSIDE
     }
+    layers = {"machine": asdict(roofline.machine(device, clock=clock)), "networks": inside}
     script = (
         f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --rounds {args.rounds}"
     )
     more = {"script": script, "date": date.today().isoformat(), "layers": layers, "batches": batches}
-    book.save(stored, record | more)
+    book.save(stored, record | more | {"other": before(stored)})
     unfinished.unlink()
     unsteady = [r["name"] for r in record["rows"] if r["spread"] > record["bound"]]
     print(f"{stored}: {len(record['rows'])} networks in {(time.perf_counter() - began) / 60:.1f} minutes")

@@ -82,7 +82,7 @@ def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
 
 @styled
 def time_vs_macs(rows: Iterable[object], peak: float, named: Sequence[str], bound: float = 1.0) -> Axes:
-    """Seconds of a forward pass against MACs, a point a network, with a line from its fastest to its slowest run.
+    """Seconds of a forward pass against MACs, a point a network, with a line as long as its spread.
 
     ``rows``: of :mod:`cnnlib.measuring`, stored ones or fresh. ``peak``: the MACs that the machine can do in a
     second at best; its line is the least time that the arithmetic needs. ``named``: which networks carry their
@@ -95,11 +95,8 @@ def time_vs_macs(rows: Iterable[object], peak: float, named: Sequence[str], boun
         if not some:
             continue
         x, y = [r["macs"] for r in some], [1e3 * r["forward"] for r in some]
-        ends = [
-            [1e3 * (r["forward"] - r["fastest"]) for r in some],
-            [1e3 * (r["slowest"] - r["forward"]) for r in some],
-        ]
-        ax.errorbar(x, y, ends, ls="", color=COLOURS[0], elinewidth=1.1, alpha=0.7, zorder=2)
+        half = [r["spread"] * v / 2 for r, v in zip(some, y, strict=True)]
+        ax.errorbar(x, y, half, ls="", color=COLOURS[0], elinewidth=1.1, alpha=0.7, zorder=2)
         told = f"spread above {bound:.0%}" if unsteady else "measured"
         face = "white" if unsteady else COLOURS[0]
         ax.plot(

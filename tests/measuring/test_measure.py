@@ -333,5 +333,10 @@ def test_stored_rows_still_say_what_the_trace_says():
         cost = cnnlib.trace(cnnlib.build(name), cnnlib.models.image_shape(name), rows[name]["batch"])
         assert (rows[name]["macs"], rows[name]["predicted_memory"]) == (cost.macs, cost.memory)
         assert rows[name]["predicted_training"] == cost.training_memory + cost.param_bytes
-    assert set(rows["lenet5"]) == {*vars(measure_row()), "by_round"}
+    assert {"forward", "spread", "step", "weights", "memory", "training", "bytes_moved"} <= set(
+        rows["lenet5"]
+    )
+    assert {"date", "script", "forward"} <= stored["other"].keys()
+    for place in (stored["machine"], stored["layers"]["machine"]):
+        assert roofline.Machine.of(place).ridge > 0
     assert [row["batch"] for row in stored["batches"]] == [1, 2, 4, 8, 16]
