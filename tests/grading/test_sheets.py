@@ -43,12 +43,27 @@ def right_values(name, exercise, seed, number):
     return [(d, None if alone else plain(exercise.answer(sheet.reference, d))) for d in draws]
 
 
-def points(sheet, exercise, ns, seed):
-    """Points of each probe, one after the other, in this process: the known mistakes are ours and end."""
-    for number, probe in enumerate(exercise.probes):
-        pairs = right_values(sheet.sheet.name, exercise.name, seed, number)
-        wrong = any(probe.judge(plain(exercise.answer(ns, d)), right, d) for d, right in pairs)
-        yield 0 if wrong else probe.points
+@functools.cache
+def passes(name, exercise, mistake, seed, number):
+    """Whether a known mistake passes a probe, in this process: they are ours and end."""
+    sheet, ns = SHEETS[name], mistaken(name, exercise, mistake)
+    exercise = sheet.sheet.exercise(exercise)
+    pairs = right_values(name, exercise.name, seed, number)
+    return not any(
+        exercise.probes[number].judge(plain(exercise.answer(ns, d)), right, d) for d, right in pairs
+    )
+
+
+def points(name, exercise, mistake, seed):
+    """Points of each probe, one after the other."""
+    for number, probe in enumerate(SHEETS[name].sheet.exercise(exercise).probes):
+        yield probe.points if passes(name, exercise, mistake, seed, number) else 0
+
+
+def mistaken(name, exercise, mistake):
+    """What the code of a known mistake defines."""
+    sheet = SHEETS[name]
+    return namespace(sheet.sheet, [(1, sheet.wrong[exercise][mistake])], sheet.constants)
 
 
 def test_the_solutions_pass_every_check(sheet):
@@ -68,30 +83,28 @@ def test_solutions_get_all_points_and_a_blank_sheet_none(sheet):
     assert blank.notes == []
 
 
-def mistakes():
-    return [
-        pytest.param(sheet, exercise, code, id=f"{sheet.sheet.name}: {exercise}: {mistake}")
-        for sheet in SHEETS.values()
-        for exercise, found in sheet.wrong.items()
-        for mistake, code in found.items()
-    ]
+MISTAKES = [
+    pytest.param(name, exercise, mistake, id=f"{name}: {exercise}: {mistake}")
+    for name, sheet in SHEETS.items()
+    for exercise, found in sheet.wrong.items()
+    for mistake in found
+]
 
 
-@pytest.mark.parametrize(("sheet", "name", "code"), mistakes())
-def test_no_known_mistake_gets_full_points_or_passes_its_check(sheet, name, code):
-    exercise = sheet.sheet.exercise(name)
-    ns = namespace(sheet.sheet, [(1, code)], sheet.constants)
-    assert verdict(exercise, ns).startswith("failed. ")
-    for seed in SEEDS if exercise.probes else ():
-        assert not all(points(sheet, exercise, ns, seed))  # stops at the first probe that fails
+@pytest.mark.parametrize(("name", "exercise", "mistake"), MISTAKES)
+def test_no_known_mistake_gets_full_points_or_passes_its_check(name, exercise, mistake):
+    written = SHEETS[name].sheet.exercise(exercise)
+    assert verdict(written, mistaken(name, exercise, mistake)).startswith("failed. ")
+    for seed in SEEDS if written.probes else ():
+        assert not all(points(name, exercise, mistake, seed))  # stops at the first probe that fails
 
 
 def test_probes_tell_mistakes_apart(sheet):
     """Probes that all fail or all pass together would be one probe with more points."""
     for exercise in sheet.sheet.graded:
         found = [
-            tuple(points(sheet, exercise, namespace(sheet.sheet, [(1, code)], sheet.constants), seed=7))
-            for code in sheet.wrong[exercise.name].values()
+            tuple(points(sheet.sheet.name, exercise.name, mistake, seed=7))
+            for mistake in sheet.wrong[exercise.name]
         ]
         passed_somewhere = [any(got[i] for got in found) for i in range(len(exercise.probes))]
         assert passed_somewhere[:-1] == [True] * (len(exercise.probes) - 1), exercise.name
