@@ -260,7 +260,8 @@ class _Recorder(Counter):
         self.dtype = copy.dtype
         self._frame_of: dict[int, int] = {id(self.root): 0}
         self._row_at: dict[int, _Place] = {}  # by the id of an event
-        self.failed: str | None = None
+        self.failed: str | None = None  # why the network did not run to its end
+        self.refused: NotExportable | None = None
 
     def _place_row(self, event: object, frame: int, ops: list[int], output: object) -> None:
         self._row_at[id(event)] = _Place(frame, ops, output, self.alive.time, len(self.alive.deaths))
@@ -327,6 +328,13 @@ class _Recorder(Counter):
 
     def _write(self, packet, args, outs: list[Tensor], frame: int, before: int) -> object:
         """Adds the operation; returns the number of its first output."""
+        try:
+            return self._written_as(packet, args, outs, frame, before)
+        except NotExportable as refused:  # whoever runs the network would make another error of it
+            self.refused = refused
+            raise
+
+    def _written_as(self, packet, args, outs: list[Tensor], frame: int, before: int) -> object:
         name = packet.__name__
         name = name.rstrip("_") or name
         new = self.alive.serial - before
@@ -408,9 +416,9 @@ def _run(net: nn.Module, image: Shape, batch: int, dtype: torch.dtype | None) ->
     del x
     try:
         copy.run(inputs, recorder)
-    except NotExportable:
-        raise
     except ValueError as error:
+        if recorder.refused:
+            raise recorder.refused from None
         recorder.failed = str(error)
     return recorder, copy
 

@@ -45,7 +45,7 @@ def page(browser, tmp_path_factory):
     """An empty page with the arithmetic of the explorer."""
     scripts = "".join(f'<script src="{(SCRIPTS / f"{part}.js").as_uri()}"></script>' for part in PARTS)
     file = tmp_path_factory.mktemp("explorer") / "page.html"
-    file.write_text(f"<!doctype html><title>T</title>{scripts}", encoding="utf8")
+    file.write_text(f"<!doctype html><meta charset=utf-8><title>T</title>{scripts}", encoding="utf8")
     page = browser.new_page()
     page.goto(file.as_uri())
     yield page
