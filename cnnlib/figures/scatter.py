@@ -180,10 +180,10 @@ def roofline(groups: Mapping[str, Iterable[object]], machine: object, named: Seq
     ax.set_ylim(top=1.7 * machine.macs / 1e9)
     ax.figure.canvas.draw()
     for label, speed in slopes.items():
-        x = low * 1.15
+        below = label == "memory"  # the caches' slopes stand above it
         ax.annotate(
-            label, (x, speed * x / 1e9), (0, 4), textcoords="offset points", fontsize=TEXT - 2, rotation=_slope(ax),
-            rotation_mode="anchor",
+            label, (low * 1.15, speed * low * 1.15 / 1e9), (7, -7) if below else (0, 4), rotation=_slope(ax),
+            textcoords="offset points", fontsize=TEXT - 2, rotation_mode="anchor", va="top" if below else "baseline",
         )  # fmt: skip
     ax.annotate(
         "arithmetic",
