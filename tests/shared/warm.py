@@ -3,6 +3,7 @@
 For tests that put one question after the other to code of ours; that a process starts cold, too, is tested with jails.
 """
 
+import atexit
 import functools
 import os
 import subprocess
@@ -54,6 +55,8 @@ def start():
     """The process that has torch; it ends with this one."""
     env = jail.variables(os.getcwd(), str(jail.PACKAGE.parent))
     server = subprocess.Popen([sys.executable, "-c", SERVER, ADDRESS], env=env, stdout=subprocess.PIPE)
+    atexit.register(server.communicate)
+    atexit.register(server.kill)  # first
     assert server.stdout.readline() == b"ready\n"
     return server
 
