@@ -127,9 +127,7 @@ def survey(
         # Who takes part in a round that was begun is settled by the rounds before it.
         earlier = [v for v in state.record["visits"] if v["round"] < number]
         again = {r["name"] for r in rows(earlier, state.record["fixed"]) if r["spread"] > BOUND}
-        state.round(
-            number, {n: job for n, job in jobs.items() if n in again}, batch, device, clock, step=False
-        )
+        state.round(number, {n: job for n, job in jobs.items() if n in again}, batch, device, clock)
     record = state.record
     found = {row["name"]: row for row in rows(record["visits"], record["fixed"])}
     kept = {key: record[key] for key in (*header, "rounds", "machine")}

@@ -301,7 +301,7 @@ def test_a_survey_visits_all_in_rounds_and_again_what_scatters(surveyed):
 
 def test_an_interrupted_survey_goes_on_and_another_machine_starts_anew(surveyed, monkeypatch):
     first, visit = surveyed({"device": "a"}), rounds.visit
-    monkeypatch.setattr(rounds, "visit", lambda *_: pytest.fail("all was there"))
+    monkeypatch.setattr(rounds, "visit", lambda *_, **__: pytest.fail("all was there"))
     assert surveyed({"device": "a"})["rows"] == first["rows"]
     monkeypatch.setattr(rounds, "visit", visit)
     assert surveyed({"device": "b"})["rows"] != first["rows"]
