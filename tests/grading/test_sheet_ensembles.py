@@ -1,10 +1,12 @@
 """The sheet *Ensembles*: its answers against the package, its table against the stored runs, its team on 20 seeds."""
 
 import random
+import runpy
 
 import numpy as np
 import pytest
 import torch
+from handins import ROOT
 from solving import opened
 from torch.nn import functional as F
 
@@ -119,7 +121,7 @@ def test_classes_of_new_pictures_stay_outside(text):
 def test_the_team_passes_with_room_on_twenty_seeds(text):
     """The lazy ones, which fail on all of them, are among the known mistakes."""
     exercise = text.sheet.exercise("train_team")
-    right, won = [], []
+    right, won, error = [], [], []
     for seed in range(20):
         case = sheet.clothes(random.Random(seed), *sheet.PRACTICE_SET)
         torch.manual_seed(seed)
@@ -127,7 +129,20 @@ def test_the_team_passes_with_room_on_twenty_seeds(text):
         assert sheet.learned(p, None, case) == ""
         right.append((p.mean(0).argmax(1) == sheet.truth(case)).mean())
         won.append(((p - p.mean(0)) ** 2).sum(2).mean())
+        error.append(((p.mean(0) - np.eye(10)[sheet.truth(case)]) ** 2).sum(1).mean())
     assert min(right) > sheet.LEAST_RIGHT + 0.03 and min(won) > 2 * sheet.LEAST_WON
+    assert max(error) < sheet.MOST_ERROR - 0.01
+
+
+def test_some_new_pictures_come_twice_and_noise_answers_them_differently():
+    case = sheet.clothes(random.Random(0), 20, 30)
+    rows = sheet.rows_of(case["new"])
+    assert len(rows) == 30 and len(set(rows)) == 27
+    p = np.random.default_rng(0).dirichlet(np.ones(10), (3, 27))
+    honest = np.concatenate([p, p[:, [rows.index(row) for row in rows[27:]]]], 1)
+    assert sheet.differ(honest, None, case) == ""
+    noisy = np.random.default_rng(0).dirichlet(np.ones(10), (3, 30))
+    assert "twice" in sheet.differ(noisy, None, case)
 
 
 def test_the_judge_says_what_a_tensor_must_be():
@@ -137,3 +152,11 @@ def test_the_judge_says_what_a_tensor_must_be():
     assert "no probabilities" in sheet.members(good * np.nan, None, case)
     assert "members" in sheet.members(good[:2], None, case) and "[1]" in sheet.members([1], None, case)
     assert "a tensor is needed" in sheet.members("none", None, case)
+
+
+def test_the_question_has_a_marking_guide_and_a_model_answer():
+    marking = runpy.run_path(str(ROOT / "chapters/exercises/answers/ensembles.py"))["MARKING"]
+    assert {name: sum(points for points, _ in guide["points"]) for name, guide in marking.items()} == {
+        "ten_at_once": sheet.SHEET.manual["ten_at_once"]
+    }
+    assert 100 < len(marking["ten_at_once"]["model"].split()) < 220

@@ -207,8 +207,16 @@ def line_up():
     "train_team": {
         "the same start and order for all": TRAINING.substitute(WELL | dict(before="torch.manual_seed(0)")),
         "one network, three times": TRAINING.substitute(WELL | dict(team="torch.stack([member()] * 3)")),
+        "one network, and noise on its answers": TRAINING.substitute(
+            WELL | dict(epochs=20, team="noisy(member())")
+        )
+        + """
+def noisy(p):
+    copies = [p] + [(p + 0.15 * torch.rand_like(p)) for _ in range(5)]
+    return torch.stack([q / q.sum(1, keepdim=True) for q in copies])
+""",
         "looked at every picture once": TRAINING.substitute(WELL | dict(epochs=1)),
-        "looked at the same sixteen pictures only": TRAINING.substitute(WELL | dict(seen=16, epochs=12)),
+        "looked at the same sixteen pictures only": TRAINING.substitute(WELL | dict(seen=16, epochs=40)),
         "never took a step": TRAINING.substitute(WELL | dict(step="pass", epochs=1)),
         "labels of the first pictures": TRAINING.substitute(WELL | dict(labels="y[:len(batch)]")),
         "logits for probabilities": TRAINING.substitute(WELL | dict(answer="net(new)")),
@@ -216,5 +224,48 @@ def line_up():
         "averaged at once": TRAINING.substitute(
             WELL | dict(team="torch.stack([member() for _ in range(3)]).mean(0)")
         ),
+    },
+}
+
+# For who marks the question: what brings how many points, and an answer that gets them all.
+MARKING = {
+    "ten_at_once": {
+        "points": (
+            (
+                1,
+                "What ten improve: squared error and loss are never above the members' mean, usually accuracy; "
+                "disagreement marks images to look at. Half a point for only one of these.",
+            ),
+            (
+                1,
+                "What they do not: mistakes that all share (the same training images, labels, scanner), and "
+                "calibration only if the single network claims too much.",
+            ),
+            (
+                1,
+                "The price in numbers: ten passes an image for ever, the second network brings about half of all "
+                "there is to gain and the last five nearly nothing; and one alternative for nine passes: a larger "
+                "network, views that fit the training, a second reader of the doubtful images, distillation.",
+            ),
+            (
+                1,
+                "A number to ask for, tied to the use: errors among the images that the radiologist does not see, on "
+                "this hospital's own images, or the share of errors that all members make. Accuracy alone: no point.",
+            ),
+        ),
+        "model": """
+Ten networks would lower squared error and loss below the mean of the members, and probably the number of errors. Their
+disagreement would also rank the doubtful images better than one network's confidence, and that ranking decides what
+the radiologist sees. They would not mend errors that all ten share, such as those of a label or a scanner that the
+training images did not have: those come out with ten votes and look certain. Nor need the average be calibrated. If one
+network claims too little, the average claims even less.
+
+The price is ten passes an image for as long as the system runs. In the chapter the second network brought about half
+of what fifteen bring and the last five nothing, so I would ask for three before ten. Nine passes also buy a larger
+network, or a second reader of the hundred most doubtful images.
+
+Before I decide I would ask, on images of this hospital: of the errors that stay unseen because the network is sure, how
+many would the ten have flagged?
+""",
     },
 }

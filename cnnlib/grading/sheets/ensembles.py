@@ -127,7 +127,7 @@ def good_team(value: object, reference: object, inputs: dict) -> str:
 
 # A team to train
 
-LEAST_RIGHT, LEAST_WON = 0.60, 0.01
+LEAST_RIGHT, LEAST_WON, MOST_ERROR = 0.60, 0.01, 0.45
 
 
 @cache
@@ -146,9 +146,11 @@ def pictures():
 
 
 def clothes(rng: Random, learn: int, new: int) -> dict[str, object]:
-    """Pictures to learn from, with classes under new numbers, and others without."""
+    """Pictures to learn from, with classes under new numbers, and others without, a tenth of them twice."""
     rows, classes = pictures()
-    picked, numbers = rng.sample(rows, learn + new), rng.sample(range(10), 10)
+    twice = new // 10
+    picked, numbers = rng.sample(rows, learn + new - twice), rng.sample(range(10), 10)
+    picked += rng.sample(picked[learn:], twice)
     return dict(
         x=base64.b64encode(b"".join(picked[:learn])).decode(),
         y=[numbers[classes[row]] for row in picked[:learn]],
@@ -172,11 +174,16 @@ def truth(inputs: dict) -> list[int]:
 PRACTICE_SET = (240, 400)
 
 
+def _drawn(inputs: dict) -> dict[str, object]:
+    """The pictures of a probe; of a student's own check, those of ``run_training``."""
+    return inputs or clothes(Random(0), *PRACTICE_SET)
+
+
 def run_training(ns, x=None, y=None, new=None):
     """Call the answer with tensors; without inputs, in a student's own notebook, on pictures of the course."""
     import torch
 
-    drawn = dict(x=x, y=y, new=new) if x else clothes(Random(0), *PRACTICE_SET)
+    drawn = _drawn(dict(x=x, y=y, new=new) if x else {})
     images = [
         torch.frombuffer(bytearray(base64.b64decode(drawn[part])), dtype=torch.uint8).view(-1, 1, 14, 14)
         / 255
@@ -190,7 +197,7 @@ def members(value: object, reference: object, inputs: dict) -> str:
     """Probabilities of three to eight members."""
     import numpy as np
 
-    new = len(rows_of(inputs["new"])) if inputs else PRACTICE_SET[1]
+    new = len(rows_of(_drawn(inputs)["new"]))
     if not hasattr(value, "dtype"):
         return "a tensor is needed, members x pictures x 10 (torch.stack makes one of a list)"
     if value.ndim != 3 or value.shape[1:] != (new, 10) or not 3 <= len(value) <= 8:
@@ -202,9 +209,13 @@ def members(value: object, reference: object, inputs: dict) -> str:
 
 @judges_arrays
 def differ(value: object, reference: object, inputs: dict) -> str:
-    """Members whose average wins something."""
+    """Members that are functions of the picture, and whose average wins something."""
     if wrong := members(value, reference, inputs):
         return wrong
+    rows = rows_of(_drawn(inputs)["new"])
+    again = [rows.index(row) for row in rows]  # where each picture stands first
+    if abs(value - value[:, again]).max() > 1e-3:
+        return "some pictures come twice, and a member answers them differently: a network would not"
     won = ((value - value.mean(0)) ** 2).sum(2).mean()
     if won < LEAST_WON:
         return f"the average wins {won:.4f} of squared error over its members, {LEAST_WON} are asked for"
@@ -213,13 +224,18 @@ def differ(value: object, reference: object, inputs: dict) -> str:
 
 @judges_arrays
 def learned(value: object, reference: object, inputs: dict) -> str:
-    """Such members, and an average that is right often enough."""
+    """Such members, and an average that is right often enough, and better than one small network."""
+    import numpy as np
+
     if wrong := differ(value, reference, inputs):
         return wrong
-    y = truth(inputs or clothes(Random(0), *PRACTICE_SET))
-    right = (value.mean(0).argmax(1) == y).mean()
+    y, mean = np.array(truth(_drawn(inputs))), value.mean(0)
+    right = (mean.argmax(1) == y).mean()
     if right < LEAST_RIGHT:
         return f"the average is right on {right:.1%} of the new pictures, {LEAST_RIGHT:.0%} are asked for"
+    error = ((mean - (y[:, None] == np.arange(10))) ** 2).sum(1).mean()
+    if error > MOST_ERROR:
+        return f"the average has a squared error of {error:.3f}, at most {MOST_ERROR} is asked for"
     return ""
 
 
@@ -231,7 +247,7 @@ HALVES = "The first half chooses, the second judges: no image does both."
 THE_MEAN = "Average the probabilities of the team with the candidate, then see how often that is right."
 TWICE = "Once in the team, a network is no candidate any more."
 DRAWS = "Among M members, one of M draws gives the same one twice. Who differs lowers the error, not only who is good."
-STARTS = "What must be different from member to member, so that they make different mistakes?"
+STARTS = "What must be different from member to member, so that they make different mistakes of their own?"
 ENOUGH = "Look at the loss: does it still fall when you stop?"
 FORM = "softmax along the classes, one row a picture, one block a member."
 
