@@ -74,5 +74,30 @@ def test_nothing_is_quoted_before_it_is_introduced():
 def test_the_takeaways_answer_the_question_of_the_title():
     title = TEXT.split("\n# ", 1)[1].split("\n", 1)[0]
     assert title.endswith("windows of all sizes at once, or of one?")
-    answer = "the side with all sizes learned more than each side with one size"
-    assert answer in TEXT.split("**Takeaways.**")[0] and answer in TEXT.split("**Takeaways.**")[1]
+    answer = "at equal arithmetic and within six epochs, the network with GoogLeNet's module was more accurate than "
+    answer += "each network with windows of one size"
+    text, takeaways = TEXT.lower().split("**takeaways.**")
+    assert answer.lower() in text and answer.lower() in takeaways
+
+
+def test_all_four_sides_still_rose_in_the_last_epoch_as_the_page_says():
+    gains = [
+        100 * sum(r["rows"][-1]["valid_acc"] - r["rows"][-2]["valid_acc"] for r in made) / len(made)
+        for second in (False, True)
+        for made in runs.sides(runs.load("googlenet-windows", second)).values()
+    ]
+    assert f"rising by {min(gains):.1f} to {max(gains):.1f} points" in TEXT
+
+
+def test_reduced_in_the_second_making_is_the_same_five_runs_as_all_sizes():
+    kept = [
+        runs.sides(runs.load(name, True))[side]
+        for name, side in (("googlenet-windows", "all sizes"), ("googlenet-reduction", "reduced"))
+    ]
+    ends = [[run["rows"][-1]["valid_acc"] for run in made] for made in kept]
+    assert ends[0] == ends[1]
+
+
+def test_vgg_19_takes_twelve_times_the_arithmetic():
+    net, vgg = (cnnlib.trace(cnnlib.build(name), (3, 224, 224)) for name in ("googlenet_2014", "vgg19"))
+    assert 12 <= vgg.macs / net.macs < 12.5
