@@ -32,7 +32,11 @@
     if (!(state.dtype in explorer.BYTES)) state.dtype = START.dtype;
   }
 
-  function writeAddress() {
+  // Is this the address of a heading on the page? It says nothing about networks, and stays as it is.
+  const isHeading = () => location.hash.length > 1 && !location.hash.includes("=");
+
+  function writeAddress(changed) {
+    if (isHeading() && !changed) return;
     const told = Object.entries(state).filter(([name, value]) => name === "net" || value !== START[name]);
     history.replaceState(null, "", `#${new URLSearchParams(told)}`);
   }
@@ -103,7 +107,7 @@
     totals.innerHTML = lines.join("") + line("Receptive field", [sees(first), sees(second), ""]);
   }
 
-  async function draw() {
+  async function draw(changed = false) {
     const mine = ++turn;
     const names = [state.net, state.with].filter(Boolean);
     const nets = await Promise.allSettled(names.map(explorer.load));
@@ -113,7 +117,7 @@
       [state.height, state.width] = [String(height), String(width)];
     }
     fillForm();
-    writeAddress();
+    writeAddress(changed);
     const found = nets.map(({ value, reason }, i) => ({
       name: names[i],
       answer: value ? cost(value) : { refusal: reason.message },
@@ -137,7 +141,7 @@
       state.net = explorer.addFile(await file.text());
       state.height = state.width = "";
       fillChoices();
-      await draw();
+      await draw(true);
     } catch (error) {
       status.textContent = error.message;
     }
@@ -160,12 +164,13 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => {
       readForm();
-      draw();
+      draw(true);
     }, event.target.type === "number" ? 200 : 0);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   inputs.file.addEventListener("change", () => inputs.file.files[0] && open(inputs.file.files[0]));
   addEventListener("hashchange", () => {
+    if (isHeading()) return;
     readAddress();
     draw();
   });

@@ -278,6 +278,14 @@ def test_the_address_says_what_is_shown_and_the_form_changes_it(site, browser):
         assert page.troubles == []
 
 
+def test_the_address_of_a_heading_changes_nothing(site, browser):
+    with shown(site, browser, "#net=lenet5") as page:
+        wait(page)
+        page.get_by_role("link", name="drop your own").click()
+        page.wait_for_function("() => location.hash === '#explore-your-own'")
+        assert page.locator(".ex-side h2").first.inner_text().startswith("lenet5")
+
+
 def test_charts_and_table_scroll_together(site, browser):
     with shown(site, browser, "#net=resnet50") as page:
         wait(page)
