@@ -66,6 +66,7 @@
     const lines = box.querySelectorAll("tbody tr").length;
     const head = box.querySelector("thead");
     const mark = () => {
+      if (!box.isConnected) return sizes.disconnect(); // another network stands there now
       const visible = box.clientHeight - head.offsetHeight;
       const whole = box.scrollHeight - head.offsetHeight;
       for (const svg of charts) {
@@ -75,7 +76,8 @@
       }
     };
     box.addEventListener("scroll", mark, { passive: true });
-    new ResizeObserver(mark).observe(box);
+    const sizes = new ResizeObserver(mark);
+    sizes.observe(box);
     for (const svg of charts) {
       const go = (event) => {
         const place = svg.getBoundingClientRect();

@@ -275,7 +275,7 @@ def test_the_address_says_what_is_shown_and_the_form_changes_it(site, browser):
             "lenet5 got (1, 1, 20, 32): need images of"
             in page.locator(".ex-refusal:visible").first.inner_text()
         )
-        assert page.troubles == []
+        assert page.troubles == [], page.troubles
 
 
 def test_the_address_of_a_heading_changes_nothing(site, browser):
