@@ -16,7 +16,7 @@ from cnnlib.models.network import CIFAR, DIGIT, Entry
 
 
 class Mlp(NamedTuple):
-    """One mlpconv layer: a window, and the units of the two layers of perceptrons behind it."""
+    """One mlpconv layer: a window, and the units of the two layers of perceptrons after it."""
 
     kernel: int
     width: int
@@ -24,7 +24,7 @@ class Mlp(NamedTuple):
     out: int | None  # None: one a class
     stride: int = 1
     pad: int = 0
-    dropout: bool = False  # behind its pool
+    dropout: bool = False  # after its pool
 
 
 IMAGENET_TABLE = (
