@@ -174,6 +174,8 @@ def trim_page(app, pagename, templatename, context, doctree):
     """Drop what the site does not use and scripts that stand twice; point the edit button at the text."""
     if 'class="cnn-table sortable"' in context.get("body", ""):
         app.add_js_file("sortable.js", loading_method="defer")
+    if 'id="explorer"' in context.get("body", ""):  # in the head, so that nothing moves when it comes
+        app.add_css_file("explorer/explorer.css")
     # Sphinx gives MathJax also to pages that only list others with formulas.
     formulas = doctree is not None and doctree.next_node(
         lambda n: isinstance(n, (nodes.math, nodes.math_block))

@@ -92,8 +92,8 @@
   function drawTotals(found) {
     const [first, second] = found.map(({ answer }) => answer.cost);
     heads[1].textContent = found[0].name;
-    heads[2].textContent = found[1]?.name ?? "";
-    heads[3].textContent = found[1] ? "second to first" : "";
+    heads[2].textContent = found[1]?.name ?? "none";
+    heads[3].textContent = "second to first";
     const line = (name, cells) => `<tr><th scope="row">${name}</th>${cells.map((c) => `<td>${c}</td>`).join("")}</tr>`;
     const lines = QUANTITIES.map(([name, of, shown]) =>
       line(name, [

@@ -43,7 +43,7 @@ def built(site):
 
 
 def broken(pages_of_site):
-    """Links inside the site that lead nowhere, as "page -> link"."""
+    """Links inside the site that lead nowhere, as "page -> link". An anchor with = is a state."""
     anchors = {page.path.resolve(): page.ids for page in pages_of_site.values()}
     found = []
     for name, page in pages_of_site.items():
@@ -58,7 +58,7 @@ def broken(pages_of_site):
             )
             if not file.is_file():
                 found.append(f"{name} -> {link}")
-            elif anchor and file in anchors and unquote(anchor) not in anchors[file]:
+            elif anchor and "=" not in anchor and file in anchors and unquote(anchor) not in anchors[file]:
                 found.append(f"{name} -> {link} (no such anchor)")
     return found
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cnnlib.experiments import comparison
+from cnnlib.experiments import comparison, experiment
 from cnnlib.experiments.record import bits, booleans
 
 
@@ -62,10 +62,10 @@ def test_the_interval_covers_as_often_as_it_says():
 
 def test_epochs_to_25_reads_between_the_epochs():
     rows = [{"train_acc": a} for a in (0.5, 0.7, 0.8)]
-    assert comparison.EPOCHS_TO_25.value(rows) == pytest.approx(2.5)
+    assert experiment.EPOCHS_TO_25.value(rows) == pytest.approx(2.5)
     assert (
-        comparison.EPOCHS_TO_25.value(rows[:2]) == 2
-        and comparison.EPOCHS_TO_25.value([{"train_acc": 0.9}]) == 1
+        experiment.EPOCHS_TO_25.value(rows[:2]) == 2
+        and experiment.EPOCHS_TO_25.value([{"train_acc": 0.9}]) == 1
     )
 
 
