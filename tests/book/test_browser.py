@@ -1,5 +1,8 @@
 """Every page in a real browser: wide and narrow, light and dark, served and from a folder."""
 
+from functools import partial
+from statistics import median
+
 import pytest
 from browsing import (
     ALL_PAGES,
@@ -23,14 +26,23 @@ def test_a_page_shows_well_and_is_light(browser, address_of_site, name):
         found = {
             f"{name}, {scheme}, {width} px": said
             for scheme, page, widths in (("light", light, (1280, 375)), ("dark", dark, (375, 1280)))
-            for width, said in looked_at(page, scheme, widths)
+            for width, said in looked_at(page, scheme, widths, partial(shift_anew, browser, address))
         }
     assert {where: said for where, said in found.items() if said} == {}
 
 
-def looked_at(page, scheme, widths):
+def shift_anew(browser, address, width, scheme):
+    with opened(browser, address, width, scheme) as page:
+        return shift(page)
+
+
+def looked_at(page, scheme, widths, shift_anew):
     """Each of the widths, the first of which the page has, with what is wrong there; accessibility at the widest."""
     moved = shift(page)
+    if (
+        moved >= MOST_SHIFT
+    ):  # of three loads the median, since a busy machine may once bring files in another order
+        moved = median([moved, *(shift_anew(widths[0], scheme) for _ in range(2))])
     page.wait_for_load_state("networkidle")
     size = transferred(page)  # before axe, which loads style sheets once more
     for width in widths:
