@@ -91,10 +91,12 @@
 
   function drawTotals(found) {
     const [first, second] = found.map(({ answer }) => answer.cost);
-    heads[1].textContent = found[0].name;
-    heads[2].textContent = found[1]?.name ?? "none";
-    heads[3].textContent = "second to first";
-    const line = (name, cells) => `<tr><th scope="row">${name}</th>${cells.map((c) => `<td>${c}</td>`).join("")}</tr>`;
+    found.forEach(({ name }, i) => (heads[i + 1].textContent = name));
+    for (const head of [heads[2], heads[3]]) head.hidden = !found[1];
+    const line = (name, cells) => {
+      const shown = found[1] ? cells : cells.slice(0, 1);
+      return `<tr><th scope="row">${name}</th>${shown.map((c) => `<td>${c}</td>`).join("")}</tr>`;
+    };
     const lines = QUANTITIES.map(([name, of, shown]) =>
       line(name, [
         first ? shown(of(first)) : "",

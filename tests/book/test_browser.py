@@ -67,6 +67,9 @@ def test_the_site_works_from_a_folder(browser, site):
 # Each check can fail
 
 
+STRIP = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='200' height='50'/>"
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -75,6 +78,7 @@ def test_the_site_works_from_a_folder(browser, site):
         ("<script>nothing()</script>", "script: nothing"),
         ("<img alt='a cat' src='https://example.org/cat.png'>", "asks another host"),
         ("<img alt='a cat' src='gone.png'>", "picture that does not show"),
+        (f"<img alt='a strip' src=\"{STRIP}\" style='width: 100px; height: 90px'>", "stretches the picture a strip"),
         ("<pre style='overflow-x: auto; width: 90px'>37,752,832 parameters</pre>", "cuts without a sign PRE"),
         (
             "<div class='cell_output'><div class='output'><pre style='overflow: auto; width: 90px; background: "

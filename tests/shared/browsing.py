@@ -46,6 +46,12 @@ RUN_AXE = """async rules => {
 }"""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # A block that scrolls says so by a shade at its edges, which a style sheet draws with a background that moves along.
+STRETCHED = """() => [...document.querySelectorAll('main img')].filter((img) => {
+    const style = getComputedStyle(img);
+    const px = (side) => parseFloat(style[`padding${side}`]) + parseFloat(style[`border${side}Width`]);
+    const width = img.offsetWidth - px("Left") - px("Right"), height = img.offsetHeight - px("Top") - px("Bottom");
+    return img.complete && img.naturalWidth && Math.abs(height - width * img.naturalHeight / img.naturalWidth) > 3;
+  }).map((img) => img.alt.slice(0, 40))"""
 CUT = """() => [...document.querySelectorAll('main *')].filter((e) => {
   const style = getComputedStyle(e);
   if (style.overflowX === 'visible' || !e.clientWidth || e.closest('svg, .math') || !e.checkVisibility()) return false;
@@ -114,6 +120,7 @@ def faults(page):
         found.append("has a formula with an error")
     if page.evaluate("[...document.images].some(i => i.complete && i.naturalWidth === 0 && i.currentSrc)"):
         found.append("has a picture that does not show")
+    found += [f"stretches the picture {name}" for name in page.evaluate(STRETCHED)]
     found += [f"cuts without a sign {block}" for block in page.evaluate(CUT)]
     found += [f"does not wrap what was printed: {text}" for text in page.evaluate(PRINTED)]
     return found
