@@ -4,7 +4,7 @@
 
 (() => {
   const { fraction, plus, outSize } = explorer.shapes;
-  const { UNIFORM, LOST, isPacked, isLost, place, resampled, slid, mixed, merged, joined, reshaped, sliced, product } =
+  const { LOST, isPacked, isLost, place, resampled, slid, mixed, merged, joined, reshaped, sliced, product } =
     explorer.places;
 
   // What PyTorch says, and what the layer would need.
@@ -312,5 +312,5 @@
     pad: { shape: padShape, axes: padAxes, macs: none },
   };
 
-  explorer.operations = { rules, Unfit, UNIFORM };
+  explorer.operations = { rules, Unfit };
 })();

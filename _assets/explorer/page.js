@@ -10,7 +10,8 @@
   const heads = root.querySelectorAll(".ex-totals thead th");
   const sides = root.querySelectorAll(".ex-side");
   const inputs = form.elements;
-  const START = { net: "resnet50", with: "", height: "", width: "", batch: "1", dtype: "float32", layers: "" };
+  // A height or width of null is that of the network's own image.
+  const START = { net: "resnet50", with: "", height: null, width: null, batch: "1", dtype: "float32", layers: "" };
   const QUANTITIES = [
     ["Parameters", (cost) => cost.params, whole],
     ["Bytes of parameters", (cost) => cost.paramBytes, size],
@@ -29,7 +30,7 @@
     const asked = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
     const known = Object.keys(START).filter((name) => asked[name] !== undefined);
     state = { ...START, ...Object.fromEntries(known.map((name) => [name, asked[name]])) };
-    if (!(state.dtype in explorer.BYTES)) state.dtype = START.dtype;
+    if (!Object.hasOwn(explorer.BYTES, state.dtype)) state.dtype = START.dtype;
   }
 
   // Is this the address of a heading on the page? It says nothing about networks, and stays as it is.
@@ -62,7 +63,7 @@
     const changed = chosen !== state.net;
     for (const name of ["net", "with", "height", "width", "batch", "dtype"]) state[name] = inputs[name].value;
     state.layers = inputs.layers.checked ? "1" : "";
-    if (changed) state.height = state.width = "";
+    if (changed) state.height = state.width = null;
   }
 
   function wholeNumber(name) {
@@ -111,13 +112,13 @@
 
   async function draw(changed = false) {
     const mine = ++turn;
+    state.net ||= START.net;
     const names = [state.net, state.with].filter(Boolean);
     const nets = await Promise.allSettled(names.map(explorer.load));
     if (mine !== turn) return;
-    if (!state.height || !state.width) {
-      const [, height, width] = ownImage(state.net) ?? nets[0].value?.image ?? [3, 224, 224];
-      [state.height, state.width] = [String(height), String(width)];
-    }
+    const [, height, width] = ownImage(state.net) ?? nets[0].value?.image ?? [3, 224, 224];
+    state.height ??= String(height);
+    state.width ??= String(width);
     fillForm();
     writeAddress(changed);
     const found = nets.map(({ value, reason }, i) => ({
@@ -141,7 +142,7 @@
   async function open(file) {
     try {
       state.net = explorer.addFile(await file.text());
-      state.height = state.width = "";
+      state.height = state.width = null;
       fillChoices();
       await draw(true);
     } catch (error) {

@@ -4,8 +4,7 @@
 "use strict";
 
 (() => {
-  const { fraction, plain, isPlain, sameStride, through, union, resample, sizeOf, startOf, strideOf } =
-    explorer.shapes;
+  const { fraction, plain, isPlain, sameStride, through, union, resample, sizeOf } = explorer.shapes;
   const UNIFORM = 0;
   const LOST = { lost: "" };
   const LONGEST = 1024;
@@ -204,27 +203,19 @@
     return found;
   }
 
-  // What a unit sees along each axis of the image, the height first: [[size, stride, start], ...]; null if unknown.
-  function spansOf(axes) {
+  // How many pixels a unit sees along each axis of the image, the height first; null if unknown.
+  function pixelsOf(axes) {
     if (!axes.some(Boolean) || axes.some(isLost)) return null;
     if (axes.length > 2 && isPacked(axes[1]) && axes.slice(2).some(Boolean)) axes = mixed(axes, null, [1]);
-    const spans = new Map();
+    const pixels = new Map();
     for (const [, p] of axes.flatMap((entry) => partsOf(entry, 0))) {
-      if (!isPlace(p)) continue;
-      const stride = strideOf(p.span);
-      const held = spans.get(p.dim) ?? { stride: [0, 1], start: 0 };
-      const larger = held.stride[0] * stride[1] > stride[0] * held.stride[1] ? held.stride : stride;
-      spans.set(p.dim, {
-        size: Math.floor(sizeOf(p.span)),
-        stride: larger,
-        start: held.start + startOf(p.span),
-      });
+      if (isPlace(p)) pixels.set(p.dim, Math.floor(sizeOf(p.span)));
     }
-    return spans.size ? [...spans.keys()].sort().map((dim) => spans.get(dim)) : null;
+    return pixels.size ? [...pixels.keys()].sort().map((dim) => pixels.get(dim)) : null;
   }
 
   explorer.places = {
-    UNIFORM, LOST, isPlace, isPacked, isLost, place, resampled, slid, mixed, merged, joined, reshaped, sliced,
-    spansOf, product,
+    UNIFORM, LOST, isPacked, isLost, place, resampled, slid, mixed, merged, joined, reshaped, sliced,
+    pixelsOf, product,
   };
 })();

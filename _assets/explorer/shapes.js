@@ -32,7 +32,6 @@
       : span;
   const sizeOf = (span) =>
     isPlain(span) ? span.size : Math.max(0, ...span.first.map((low, i) => span.last[i] - low + 1));
-  const startOf = (span) => (isPlain(span) ? span.start : span.first[0]);
   const strideOf = (span) => (isPlain(span) ? [span.stride, 1] : fraction(span.advance, span.first.length));
   const sameStride = (a, b) => String(strideOf(a)) === String(strideOf(b));
 
@@ -102,6 +101,6 @@
   }
 
   explorer.shapes = {
-    fraction, plus, outSize, plain, isPlain, sizeOf, startOf, strideOf, sameStride, through, union, resample,
+    fraction, plus, outSize, plain, isPlain, sizeOf, sameStride, through, union, resample,
   };
 })();

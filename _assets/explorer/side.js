@@ -3,7 +3,7 @@
 
 (() => {
   const { escape, whole, shape, size, sees, field, csv } = explorer.words;
-  const largestField = (row) => (row.spans ? Math.max(...row.spans.map((span) => span.size)) : 0);
+  const largestField = (row) => (row.pixels ? Math.max(...row.pixels) : 0);
   const CHARTS = [
     { title: "Parameters", of: (row) => row.params, shown: whole },
     { title: "MACs", of: (row) => row.macs, shown: whole },
@@ -35,7 +35,7 @@
       const share = most[quantity] ? (100 * row[quantity]) / most[quantity] : 0;
       return `<td class="ex-bar" style="--share:${share.toFixed(1)}%">${text}</td>`;
     };
-    const seen = field(sees(row.spans));
+    const seen = field(sees(row.pixels));
     return (
       `<tr><th scope="row">${escape(row.name)}</th><td>${escape(row.kind)}</td><td>${shape(row.out)}</td>` +
       bar("params", whole(row.params)) +

@@ -3,7 +3,7 @@
 
 (() => {
   const { plain } = explorer.shapes;
-  const { LOST, isLost, joined, spansOf, product } = explorer.places;
+  const { LOST, isLost, joined, pixelsOf, product } = explorer.places;
   const { rules, Unfit } = explorer.operations;
   const BYTES = { float64: 8, float32: 4, float16: 2, bfloat16: 2 };
 
@@ -67,7 +67,7 @@
     let lastMap = axes;
     for (const [word, at, references, given, count] of net.ops) {
       if (word === "fixed") {
-        outputs.push({ macs: 0, maps: newMaps(word, count, null, given) });
+        outputs.push({ macs: 0, maps: newMaps(word, count, null, { shapes: filled(given.shapes, tensors) }) });
         continue;
       }
       const inputs = references.map((r) => (typeof r === "number" ? tensors[r] : { shape: r, axes: [] }));
@@ -123,9 +123,6 @@
     return call ? `${place} (call ${call + 1})` : place;
   }
 
-  // A single number where both axes agree.
-  const square = (numbers) => (numbers.every((n) => n === numbers[0]) ? numbers[0] : numbers);
-
   function trace(net, { height, width, batch = 1, dtype = net.dtype }) {
     const image = [net.image[0], height, width];
     const bytes = BYTES[dtype];
@@ -133,7 +130,7 @@
     const live = liveness(net, outputs, product([batch, ...image]), bytes);
     const rows = net.rows.map(([at, operation, params, output, ops, layer, until, freed]) => {
       if (output === null) {
-        const nothing = { out: [], macs: 0, activations: 0, memory: 0, layer: 0, spans: null, live: 0 };
+        const nothing = { out: [], macs: 0, activations: 0, memory: 0, layer: 0, pixels: null, live: 0 };
         return { name: at, kind: operation, params, ...nothing };
       }
       const tensor = typeof output === "number" ? tensors[output] : { shape: output, axes: [] };
@@ -147,13 +144,12 @@
         activations: product(tensor.shape),
         memory: (maps.findLast((n) => n > 0) ?? 0) * bytes,
         layer,
-        spans: spansOf(tensor.axes),
+        pixels: pixelsOf(tensor.axes),
         live: live.after(until, freed),
       };
     });
     const total = (quantity, of = rows) => of.reduce((sum, row) => sum + row[quantity], 0);
     const lostAt = lastMap.find(isLost)?.lost ?? null;
-    const spans = spansOf(lastMap);
     return {
       name: net.name,
       image,
@@ -165,7 +161,7 @@
       macs: total("macs"),
       activations: total("activations", rows.filter((row) => row.layer)),
       memory: live.peak,
-      receptiveField: lostAt ? null : spans ? square(spans.map((span) => span.size)) : 1,
+      receptiveField: lostAt ? null : explorer.words.sees(pixelsOf(lastMap)) ?? 1,
       lostAt,
     };
   }

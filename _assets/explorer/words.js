@@ -4,8 +4,9 @@
 (() => {
   const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-  const whole = (n) => n.toLocaleString("en-US");
-  const shape = (sides) => sides.join("×");
+  // What stands in a reader's file may be anything: only numbers come out.
+  const whole = (n) => Number(n).toLocaleString("en-US");
+  const shape = (sides) => sides.map(Number).join("×");
 
   function size(bytes) {
     let unit = 0;
@@ -14,10 +15,8 @@
   }
 
   // One number where both axes agree, as for a square window.
-  function sees(spans) {
-    if (!spans) return null;
-    const sides = spans.map((span) => span.size);
-    return sides.every((n) => n === sides[0]) ? sides[0] : sides;
+  function sees(pixels) {
+    return pixels && pixels.every((n) => n === pixels[0]) ? pixels[0] : pixels;
   }
 
   const field = (seen) => (seen === null ? "" : Array.isArray(seen) ? shape(seen) : whole(seen));
@@ -27,7 +26,7 @@
     const quoted = (cell) => (/[",\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
     const lines = cost.rows.map((row) => [
       row.name, row.kind, shape(row.out), row.params, row.macs, row.activations, row.memory, row.live,
-      field(sees(row.spans)).replaceAll(",", ""),
+      field(sees(row.pixels)).replaceAll(",", ""),
     ]);
     return [columns, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
   }

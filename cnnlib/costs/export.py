@@ -7,17 +7,18 @@ as the shape that a map is flattened to, the runs tell how. What cannot be told 
 The result holds lists, strings and whole numbers, so that it can be written as JSON:
 
 * ``frames``: calls of modules, ``[name, kind, inputs, call]``, the network itself first;
-* ``ops``: operations in order, ``[word, frame, inputs, settings, bytes]``. An input is the number of a tensor, 0 for
+* ``ops``: operations in order, ``[word, frame, inputs, settings, new]``. An input is the number of a tensor, 0 for
   the image and then one for each output of each operation, or the shape of one that does not depend on the image.
-  The last entry says how many outputs lie in new memory; for an operation without an input from the image, how many
-  elements they have;
-* ``frees``: ``[operations before, tensor, ...]``, when the memory of a map is given back;
+  ``new`` says how many outputs lie in new memory, each of which is a map. An operation without an input from the
+  image is ``fixed``: it lists the shapes of its outputs, which get no numbers;
+* ``frees``: ``[operations before, map, ...]``, when the memory of a map, counted from 0 for the image, is given back;
 * ``rows``: ``[frame, operation or "", params, output, ops, layer, until, freed]``, as ``cnnlib.trace`` lists
-  them; when a row is done, ``until`` operations have run and ``freed`` maps have died.
+  them; when a row is done, ``until`` operations have run and ``freed`` maps have died. The row of a module that never
+  ran holds its name and kind in the first two places, and no output.
 
 In ``settings`` a number may be ``{"tensor": t, "axis": k, "plus": n}``: the length of axis ``k`` of a tensor, and
 ``n``; and in the shape of a view ``{"product": [i, j]}``: all units of the axes from ``i`` to before ``j``. A stride
-or dilation of 1 and a padding of 0 are not written.
+or dilation of 1, a padding of 0 and a ``ceil`` of false are not written.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from cnnlib.costs.operation_words import NotExportable
 from cnnlib.costs.recorder import Recorder, record
 
 VERSION = 1
-Axis = dict[str, int]  # {"tensor": number, "axis": k, "plus": n}: a length that depends on the image
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def _common(runs: Sequence[Recorder]) -> list[list]:
         number += word != "fixed"
         common = {name: value for name, value in common.items() if value != _USUAL.get(name)}
         found.append([word, frame, inputs, common, new])
+    if any(len(run.written) > len(first.written) for run in runs):
+        raise NotExportable(f"{first.place(0)}: it does more on another image")
     return found
 
 

@@ -67,6 +67,8 @@ class _Place(NamedTuple):
 class Recorder(Counter):
     """Writes down every operation of a run."""
 
+    fast_path = _WholeCalls
+
     def __init__(self, copy: MetaCopy) -> None:
         super().__init__(copy)
         self.alive = _Maps()
@@ -92,13 +94,6 @@ class Recorder(Counter):
         if depends(tensor):
             return tensor._cnnlib_number
         return list(tensor.shape)
-
-    def __enter__(self) -> Counter:
-        found = super().__enter__()
-        self._shortcuts.__exit__(None, None, None)
-        self._shortcuts = _WholeCalls(self._answered)
-        self._shortcuts.__enter__()
-        return found
 
     def enter(self, module: nn.Module, args: Sequence) -> None:
         """Opens a frame for the call of ``module``."""

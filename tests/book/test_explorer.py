@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from browsing import opened, violations
+from browsing import faults, opened, violations
 from torch import nn
 
 import cnnlib
@@ -24,8 +24,8 @@ PARTS = ("networks", "shapes", "places", "operations", "trace", "library", "word
 TRACE = """([net, height, width, batch, dtype]) => {
     try {
         const {rows, ...cost} = explorer.trace(net, {height, width, batch, dtype});
-        const lines = rows.map(({name, kind, out, params, macs, activations, memory, live, spans}) =>
-            [name, kind, out, params, macs, activations, memory, live, explorer.words.sees(spans)]);
+        const lines = rows.map(({name, kind, out, params, macs, activations, memory, live, pixels}) =>
+            [name, kind, out, params, macs, activations, memory, live, explorer.words.sees(pixels)]);
         return {...cost, rows: lines};
     } catch (error) {
         if (error instanceof explorer.Refusal) return {refusal: error.message};
@@ -205,6 +205,11 @@ class Choice(Shortcut):
         return self.conv(x) if x.shape[-1] < 50 else x
 
 
+class MoreWhereWide(Shortcut):
+    def forward(self, x):
+        return self.conv(x) if x.shape[-1] >= 50 else x
+
+
 class Sorted(Shortcut):
     def forward(self, x):
         return self.conv(x).sort(-1)[0]
@@ -215,6 +220,7 @@ class Sorted(Shortcut):
     [
         (Positions(), "is something else on another image|depends on the size"),
         (Choice(), "on another image"),
+        (MoreWhereWide(), "on another image"),
         (Sorted(), "runs sort, for which there is no rule"),
         (
             nn.Sequential(nn.ConvTranspose2d(3, 8, 2)),
@@ -276,6 +282,51 @@ def test_the_address_says_what_is_shown_and_the_form_changes_it(site, browser):
             in page.locator(".ex-refusal:visible").first.inner_text()
         )
         assert page.troubles == [], page.troubles
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "image", "dtype"),
+    [
+        ("#net=", "resnet50", (3, 224, 224), "float32"),
+        ("#net=vgg16&height=160", "vgg16", (3, 160, 224), "float32"),
+        ("#net=alexnet&dtype=toString", "alexnet", (3, 224, 224), "float32"),
+    ],
+)
+def test_what_an_address_leaves_out_is_that_of_the_network(site, browser, address, name, image, dtype):
+    with shown(site, browser, address) as page:
+        wait(page)
+        cost = cnnlib.trace(tool().build(name), image)
+        assert totals(page)["MACs"].startswith(f"{cost.macs:,}")
+        assert page.locator("select[name=dtype]").input_value() == dtype
+
+
+def test_after_an_unknown_network_the_form_still_works(site, browser):
+    with shown(site, browser, "#net=nowhere") as page:
+        wait(page)
+        assert "There is no network nowhere" in page.locator(".ex-refusal:visible").inner_text()
+        page.get_by_label("Batch").fill("2")
+        wait(page, 2)
+        cost = cnnlib.trace(tool().build("resnet50"), (3, 224, 224), 2)
+        assert totals(page)["MACs"].startswith(f"{cost.macs:,}")
+
+
+def test_a_file_brings_no_markup(site, browser, tmp_path):
+    text = "<img alt='' src='data:,' onerror='document.title = 1'>"
+    net = export(nn.Sequential(nn.Conv2d(3, 8, 3)), (3, 32, 32))
+    for place in ("image", "frames", "rows"):
+        broken = json.loads(json.dumps(net))
+        if place == "image":
+            broken["image"] = [text, 8, 8]
+        elif place == "frames":
+            broken["frames"] = [[text, text, *frame[2:]] for frame in broken["frames"]]
+        else:
+            broken["rows"] = [[row[0], text, text, *row[3:]] for row in broken["rows"]]
+        (tmp_path / "net.json").write_text(json.dumps(broken), encoding="utf8")
+        with shown(site, browser) as page:
+            wait(page)
+            page.locator("input[type=file]").set_input_files(tmp_path / "net.json")
+            wait(page, 2)
+            assert page.locator("#explorer img").count() == 0 and page.title() != "1"
 
 
 def test_the_address_of_a_heading_changes_nothing(site, browser):
@@ -357,4 +408,4 @@ def test_a_reader_s_own_network(site, browser, tmp_path):
 def test_two_networks_side_by_side_break_no_rule(site, browser, width, scheme):
     with shown(site, browser, "#net=vgg16&with=googlenet", width, scheme) as page:
         wait(page)
-        assert violations(page) == []
+        assert faults(page) + violations(page) == []

@@ -45,13 +45,14 @@ RUN_AXE = """async rules => {
     return violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 160)}`));
 }"""
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# A block that scrolls says so by a shade at its edges, which a style sheet draws with a background that moves along.
+# Three pixels are for rounding.
 STRETCHED = """() => [...document.querySelectorAll('main img')].filter((img) => {
     const style = getComputedStyle(img);
     const px = (side) => parseFloat(style[`padding${side}`]) + parseFloat(style[`border${side}Width`]);
     const width = img.offsetWidth - px("Left") - px("Right"), height = img.offsetHeight - px("Top") - px("Bottom");
     return img.complete && img.naturalWidth && Math.abs(height - width * img.naturalHeight / img.naturalWidth) > 3;
   }).map((img) => img.alt.slice(0, 40))"""
+# A block that scrolls says so by a shade at its edges, which a style sheet draws with a background that moves along.
 CUT = """() => [...document.querySelectorAll('main *')].filter((e) => {
   const style = getComputedStyle(e);
   if (style.overflowX === 'visible' || !e.clientWidth || e.closest('svg, .math') || !e.checkVisibility()) return false;

@@ -37,6 +37,7 @@ with socket.socket(socket.AF_UNIX) as server:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setsid()
                 os.chdir(folder)
+                os.environ.update(HOME=os.fsdecode(folder), TMPDIR=os.fsdecode(folder))
                 for place, channel in enumerate(channels):
                     os.dup2(channel, place)
                     os.close(channel)
