@@ -9,7 +9,6 @@ from _build/runs/; the stored file is written when all is done, and keeps the ti
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -43,15 +42,6 @@ def jobs(wanted):
     return {name: known[name] for name in wanted or known}
 
 
-def code_digest():
-    """Of the source of every room that can change a row."""
-    total = hashlib.sha256()
-    for room in ROOMS:
-        for path in sorted((ROOT / "cnnlib" / room).glob("*.py")):
-            total.update(path.read_bytes())
-    return total.hexdigest()[:16]
-
-
 def pinned():
     """One thread, on the last of the cores that this process may use; its number, where the system has such a call."""
     torch.set_num_threads(1)
@@ -78,19 +68,20 @@ def header(args, on_cpu):
         **where,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions | {"python": platform.python_version()},
-        "code": {"version": cnnlib.__version__, "digest": code_digest()},
+        "code": {"version": cnnlib.__version__, "digest": book.code_digest(ROOMS)},
         "batch": args.batch,
     }
 
 
 def before(path):
-    """Of the survey that this one replaces, to compare: its date, how it was made, and its forward times by name."""
+    """Of the survey that this one replaces: date, how it was made, load where it was told, forward times by name."""
     if not path.is_file():
         return None
     old = json.loads(path.read_text(encoding="utf-8"))
-    return {k: old[k] for k in ("date", "script")} | {
-        "forward": {r["name"]: r["forward"] for r in old["rows"]}
-    }
+    loads = [r["load_before"] for r in old.get("rounds", [])]
+    how = {key: old[key] for key in ("date", "script", "made") if key in old}
+    load = [min(loads), max(loads)] if loads else None
+    return how | {"load": load, "forward": {r["name"]: r["forward"] for r in old["rows"]}}
 
 
 def main():
@@ -122,12 +113,11 @@ def main():
         ]
         for name in INSIDE
     }
-    layers = {"machine": asdict(roofline.machine(device, clock=clock)), "networks": inside}
-    script = (
-        f"python tools/measure_networks.py --device {args.device} --batch {args.batch} --rounds {args.rounds}"
-    )
-    more = {"script": script, "date": date.today().isoformat(), "layers": layers, "batches": batches}
-    book.save(stored, record | more | {"other": before(stored)})
+    today, roof = date.today().isoformat(), asdict(roofline.machine(device, clock=clock))
+    layers = {"date": today, "machine": roof, "networks": inside}
+    how = " ".join(f"--{key} {getattr(args, key)}" for key in ("device", "batch", "rounds", "more"))
+    more = {"script": f"python tools/measure_networks.py {how}", "date": today, "layers": layers}
+    book.save(stored, record | more | {"batches": batches, "other": before(stored)})
     unfinished.unlink()
     unsteady = [r["name"] for r in record["rows"] if r["spread"] > record["bound"]]
     print(f"{stored}: {len(record['rows'])} networks in {(time.perf_counter() - began) / 60:.1f} minutes")

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from cnnlib.measuring.instruments import Clock, find_device, time_call
+from cnnlib.measuring.measure import rounded
 
 _SIZES = {"cuda": (8192, 2**28)}  # side of the matrices, numbers to copy; a GPU fills up late
 _SMALLER = (1024, 2**24)
@@ -118,8 +119,8 @@ def point(row, machine: Machine) -> RooflinePoint:
     intensity = row.macs / row.bytes_moved
     reached, roof = row.macs / row.forward, machine.roof(intensity)
     makes = "arithmetic" if intensity >= machine.ridge else "memory"
-    rounded = [float(f"{v:.3g}") for v in (intensity, reached / 1e9, roof / 1e9, reached / roof)]
-    return RooflinePoint(row.name, row.batch, *rounded, makes if reached / roof >= BINDS else "neither")
+    numbers = [rounded(v, 3) for v in (intensity, reached / 1e9, roof / 1e9, reached / roof)]
+    return RooflinePoint(row.name, row.batch, *numbers, makes if reached / roof >= BINDS else "neither")
 
 
 def points(rows: Iterable, machine: Machine) -> list[RooflinePoint]:
